@@ -1,0 +1,167 @@
+"""The only ways to change a graph: add, constant, replace, erase, rewire, exchange; and fresh names.
+
+An ``Edit`` keeps types up to date, hands graph outputs' names on, and remembers which nodes it touched, so that
+a pass knows where to look next and what its rewrite left unread.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from convgraph.errors import InvalidModel
+from convgraph.ir.graph import Graph, NodeInfo, Use, Value, ValueInfo
+from convgraph.ir.ops.base import Op
+from convgraph.ir.ops.constant import Constant, Input
+from convgraph.ir.ops.pointwise import Identity
+from convgraph.ir.tensor import Array, Tensor
+
+_DERIVED = re.compile(r"_folded(_\d+)?$")
+
+
+class Edit:
+    """A set of changes to one graph.
+
+    ``near`` names the node whose place, and whose name as a stem for fresh ones, new nodes take over.
+    """
+
+    def __init__(self, graph: Graph, *, near: int | None = None) -> None:
+        self.graph = graph
+        self.near = near
+        self.touched: dict[int, None] = {}
+        self._fresh: set[Value] = set()
+
+    # ---- adding ----
+
+    def add(self, op: Op, *operands: Value | None, name: str = "", like: int | None = None) -> Value:
+        """Add an operation and return its first result.
+
+        ``name`` is a stem for the result's name. ``like`` is a node that the new one stands in for: it hands on
+        its name, doc string, metadata and place. Raises InvalidModel when the operation cannot take these
+        operands.
+        """
+        return self.add_all(op, *operands, name=name, like=like)[0]
+
+    def add_all(
+        self, op: Op, *operands: Value | None, name: str = "", like: int | None = None, outputs: int = 1
+    ) -> tuple[Value, ...]:
+        """Add an operation with ``outputs`` results, named ``name``, ``name_1``, … where free."""
+        types = op.infer_all(tuple(None if v is None else self.graph.type(v) for v in operands))
+        names = [self.graph.fresh_name(name or self._stem(op)) for _ in range(outputs)]
+        infos = [ValueInfo(name=n, type=t) for n, t in zip(names, types, strict=False)]
+        results = self.graph.insert(op, operands, results=infos, info=self._node_info(like))
+        self.touched[results[0].node] = None
+        self._fresh.update(results)
+        return results
+
+    def constant(self, data: Array | Tensor, *, name: str = "constant", like: Value | None = None) -> Value:
+        """Add a constant. An ndarray's dtype is the constant's element type.
+
+        ``like`` is a constant that the new one is computed from: the new name says so.
+        """
+        tensor = data if isinstance(data, Tensor) else Tensor(data)
+        if like is not None:
+            name = _DERIVED.sub("", self.graph.value_name(like)) + "_folded"
+        return self.add(Constant(tensor=tensor), name=name)
+
+    # ---- changing ----
+
+    def replace(self, old: Value, new: Value) -> None:
+        """Make every reader of ``old``, and the graph's outputs, read ``new``.
+
+        A value added by this edit takes over the name, doc string and metadata of the one it replaces. Graph
+        outputs always keep their names: through an Identity where ``new`` is an input, another output or a
+        constant. Raises InvalidModel when the types contradict each other.
+        """
+        before, after = self.graph.type(old), self.graph.type(new)
+        if not before.admits(after):
+            name = self.graph.value_name(old)
+            raise InvalidModel(name, found=f"a replacement of type {after}", expected=f"type {before}")
+        for use in self.graph.readers(old):
+            if use.node != new.node:
+                self.graph.connect(use, new)
+                self.touched[use.node] = None
+        if self.graph.is_output(old):
+            self._hand_over_output(old, new)
+        elif new in self._fresh:
+            self._hand_over_name(old, new)
+        self.touched[new.node] = None
+        self.touched[old.node] = None
+
+    def rewire(self, use: Use, value: Value | None) -> None:
+        """Make one operand slot read ``value``, or nothing."""
+        previous = self.graph.operand(use.node, use.slot)
+        if previous is not None:
+            self.touched[previous.node] = None
+        self.graph.connect(use, value)
+        self.touched[use.node] = None
+
+    def exchange(self, node: int, op: Op) -> None:
+        """Give a node another operation with the same operands and the same types of results."""
+        self.graph.set_op(node, op)
+        self.touched[node] = None
+
+    def erase(self, node: int) -> None:
+        """Remove a node. Raises InvalidModel while a result of it is read or returned."""
+        if not self.graph.is_unread(node):
+            raise InvalidModel(
+                self.graph.describe(node), found="a result that is read", expected="an unread node"
+            )
+        for operand in self.graph.operands(node):
+            if operand is not None:
+                self.touched[operand.node] = None
+        self.graph.remove(node)
+        self.touched.pop(node, None)
+
+    def sweep(self) -> None:
+        """Erase what the edit left unread, upwards from the touched nodes; graph inputs stay."""
+        stack = [node for node in self.touched if node in self.graph]
+        while stack:
+            node = stack.pop()
+            if (
+                node not in self.graph
+                or isinstance(self.graph.op(node), Input)
+                or not self.graph.is_unread(node)
+            ):
+                continue
+            stack.extend(operand.node for operand in self.graph.operands(node) if operand is not None)
+            self.erase(node)
+
+    def require_opset(self, version: int) -> None:
+        """State that what was added needs this opset or a newer one."""
+        model = self.graph.model
+        if model.opset < version:
+            opsets: Mapping[str, int] = {**model.opsets, "": version}
+            self.graph.header.model = replace(model, opsets=opsets)
+
+    # ---- names ----
+
+    def _stem(self, op: Op) -> str:
+        if self.near is not None and self.near in self.graph:
+            names = [self.graph.value_name(value) for value in self.graph.results(self.near)]
+            if names and names[0]:
+                return f"{names[0]}_{op.label.lower()}"
+        return op.label.lower()
+
+    def _node_info(self, like: int | None) -> NodeInfo:
+        place = self.near if like is None else like
+        if place is None or place not in self.graph:
+            return NodeInfo()
+        old = self.graph.info(place)
+        order = (old.order[0], self.graph.next_order)
+        return NodeInfo(order=order) if like is None else replace(old, order=order)
+
+    def _hand_over_name(self, old: Value, new: Value) -> None:
+        info = self.graph.value_info(old)
+        sharper = info.type.refined(self.graph.type(new))
+        self.graph.set_value_info(old, replace(info, name=""))
+        self.graph.set_value_info(new, replace(info, type=sharper))
+        self._fresh.discard(new)
+
+    def _hand_over_output(self, old: Value, new: Value) -> None:
+        if self.graph.is_output(new) or isinstance(self.graph.producer(new), (Constant, Input)):
+            new = self.add(Identity(), new)
+        self.graph.outputs = tuple(new if value == old else value for value in self.graph.outputs)
+        info = self.graph.value_info(old)
+        self.graph.set_value_info(old, replace(info, name=""))
+        self.graph.set_value_info(new, info)
+        self._fresh.discard(new)

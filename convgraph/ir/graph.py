@@ -1,0 +1,331 @@
+"""The graph: a ``networkx.MultiDiGraph`` of operations with tables for everything a node or value is called.
+
+A node is one operation (networkx attribute ``op``). An edge is one operand, keyed by (output index of the
+producer, operand slot of the reader), so that ``x * x`` has two. Graph inputs and constants are nodes without
+operands. This is the only module that reads or writes networkx attributes; change a graph through
+``convgraph.ir.edit``.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
+
+import networkx as nx
+
+from convgraph.errors import InvalidModel
+from convgraph.ir.ops.base import Op
+from convgraph.ir.ops.constant import Constant, Input
+from convgraph.ir.tensor import UNKNOWN, Tensor, TensorType
+
+
+def _no_strings() -> Mapping[str, str]:
+    return MappingProxyType({})
+
+
+class Value(NamedTuple):
+    """One result of one node, by the node's output index: what flows along edges."""
+
+    node: int
+    output: int
+
+
+class Use(NamedTuple):
+    """One operand slot of one node: where a value is read."""
+
+    node: int
+    slot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueInfo:
+    """What is known about a value beyond who makes and reads it.
+
+    ``name`` is empty for a result nobody asked for. ``recorded`` says that the model file stated the type, so
+    that it is written again. ``foreign`` is the serialised ``TypeProto`` of a value that is not a dense tensor.
+    """
+
+    name: str = ""
+    type: TensorType = UNKNOWN
+    doc: str = ""
+    metadata: Mapping[str, str] = field(default_factory=_no_strings)
+    recorded: bool = False
+    foreign: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeInfo:
+    """What a node is called, and its place: nodes that no edge orders are listed by ``order``."""
+
+    name: str = ""
+    doc: str = ""
+    metadata: Mapping[str, str] = field(default_factory=_no_strings)
+    order: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """What a model file says outside its graph; ``carried``: other ``ModelProto`` fields, serialised."""
+
+    ir_version: int = 10
+    opsets: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"": 21}))
+    producer: tuple[str, str] = ("", "")
+    domain: str = ""
+    version: int = 0
+    doc: str = ""
+    metadata: Mapping[str, str] = field(default_factory=_no_strings)
+    carried: bytes = b""
+
+    @property
+    def opset(self) -> int:
+        """The version of ONNX's own operator set."""
+        return self.opsets.get("", 1)
+
+
+@dataclass(slots=True, kw_only=True)
+class Header:
+    """The graph's own name and notes; ``carried`` holds further ``GraphProto`` fields, serialised."""
+
+    name: str = "graph"
+    doc: str = ""
+    metadata: Mapping[str, str] = field(default_factory=_no_strings)
+    carried: bytes = b""
+    model: ModelInfo = field(default_factory=ModelInfo)
+
+
+class Graph:
+    """A model: operations, the values between them, ordered inputs and outputs.
+
+    Examples
+    --------
+    >>> from convgraph.ir.build import GraphBuilder
+    >>> from convgraph.ir.ops import Relu
+    >>> b = GraphBuilder("g")
+    >>> x = b.input("x", shape=(1, 3))
+    >>> b.output(b.add(Relu(), x), name="y")
+    >>> graph = b.build()
+    >>> [graph.op(node).label for node in graph.nodes()]
+    ['Input', 'Relu']
+    """
+
+    def __init__(self, header: Header | None = None) -> None:
+        self.header = header or Header()
+        self.nx: nx.MultiDiGraph[int] = nx.MultiDiGraph()
+        self.inputs: tuple[Value, ...] = ()
+        self.captures: tuple[Value, ...] = ()
+        self.outputs: tuple[Value, ...] = ()
+        self._node_infos: dict[int, NodeInfo] = {}
+        self._value_infos: dict[int, list[ValueInfo]] = {}
+        self._by_name: dict[str, Value] = {}
+        self._reserved: set[str] = set()
+        self._suffixes: dict[str, int] = {}
+        self._next_node = 0
+        self._order: tuple[int, ...] | None = None
+
+    # ---- reading ----
+
+    @property
+    def model(self) -> ModelInfo:
+        """What the model file says outside its graph."""
+        return self.header.model
+
+    @property
+    def name(self) -> str:
+        """The graph's own name."""
+        return self.header.name
+
+    def __len__(self) -> int:
+        """Number of nodes, inputs and constants included."""
+        return int(self.nx.number_of_nodes())
+
+    def __contains__(self, node: int) -> bool:
+        return node in self._node_infos
+
+    def nodes(self) -> tuple[int, ...]:
+        """All nodes, every producer before its readers and otherwise in the model's own order.
+
+        Raises InvalidModel when the graph has a cycle.
+        """
+        if self._order is None:
+            infos = self._node_infos
+            try:
+                self._order = tuple(
+                    nx.lexicographical_topological_sort(self.nx, key=lambda n: infos[n].order)
+                )
+            except nx.NetworkXUnfeasible:
+                cycle = " -> ".join(self.describe(edge[0]) for edge in nx.find_cycle(self.nx))
+                raise InvalidModel(
+                    self.name, found=f"a cycle ({cycle})", expected="an acyclic graph"
+                ) from None
+        return self._order
+
+    def compute_nodes(self) -> Iterator[int]:
+        """The nodes that compute something: neither inputs nor constants; in topological order."""
+        return (node for node in self.nodes() if not isinstance(self.op(node), (Constant, Input)))
+
+    def op(self, node: int) -> Op:
+        """The operation of a node."""
+        op: Op = self.nx.nodes[node]["op"]
+        return op
+
+    def producer(self, value: Value) -> Op:
+        """The operation that makes a value."""
+        return self.op(value.node)
+
+    def operands(self, node: int) -> tuple[Value | None, ...]:
+        """The operands of a node in slot order; None where an optional one is omitted."""
+        by_slot = {key[1]: Value(source, key[0]) for source, _, key in self.nx.in_edges(node, keys=True)}
+        return tuple(by_slot.get(slot) for slot in range(max(by_slot, default=-1) + 1))
+
+    def operand(self, node: int, slot: int) -> Value | None:
+        """One operand of a node; None when it is omitted."""
+        operands = self.operands(node)
+        return operands[slot] if slot < len(operands) else None
+
+    def results(self, node: int) -> tuple[Value, ...]:
+        """The results of a node, unnamed ones included."""
+        return tuple(Value(node, index) for index in range(len(self._value_infos[node])))
+
+    def readers(self, value: Value) -> tuple[Use, ...]:
+        """Where a value is read as an operand (being a graph output is not a use: ask ``is_output``)."""
+        edges = self.nx.out_edges(value.node, keys=True)
+        return tuple(Use(reader, key[1]) for _, reader, key in edges if key[0] == value.output)
+
+    def sole_reader(self, value: Value) -> Use | None:
+        """The one place a value is read; None when it is read more or less than once or is a graph output."""
+        uses = self.readers(value)
+        return uses[0] if len(uses) == 1 and not self.is_output(value) else None
+
+    def is_output(self, value: Value) -> bool:
+        """Whether the graph returns this value."""
+        return value in self.outputs
+
+    def is_unread(self, node: int) -> bool:
+        """Whether no result of the node is read or returned."""
+        return self.nx.out_degree(node) == 0 and not any(value.node == node for value in self.outputs)
+
+    def constant(self, value: Value | None) -> Tensor | None:
+        """The tensor a value always is; None when it is computed, supplied by the caller, or omitted."""
+        op = None if value is None else self.producer(value)
+        return op.tensor if isinstance(op, Constant) else None
+
+    def info(self, node: int) -> NodeInfo:
+        """Name, doc string, metadata and place of a node."""
+        return self._node_infos[node]
+
+    def value_info(self, value: Value) -> ValueInfo:
+        """Name, type, doc string and metadata of a value."""
+        return self._value_infos[value.node][value.output]
+
+    def type(self, value: Value) -> TensorType:
+        """Element type and shape of a value, as far as they are known."""
+        return self.value_info(value).type
+
+    def value_name(self, value: Value) -> str:
+        """The ONNX tensor name of a value; empty for a result nobody asked for."""
+        return self.value_info(value).name
+
+    def value(self, name: str) -> Value:
+        """The value with a name. Raises KeyError when there is none."""
+        return self._by_name[name]
+
+    def has_name(self, name: str) -> bool:
+        """Whether a value or something inside a subgraph is called that."""
+        return name in self._by_name or name in self._reserved
+
+    def describe(self, node: int) -> str:
+        """How messages name a node: its own name, else its first named result, with the operation."""
+        info = self._node_infos[node]
+        names = (result.name for result in self._value_infos[node] if result.name)
+        return f"{self.op(node).label} {info.name or next(names, f'#{node}')}"
+
+    def fresh_name(self, stem: str) -> str:
+        """A name that no value and nothing inside a subgraph has: ``stem`` if free, else ``stem_1``, ``stem_2``, …"""
+        number = self._suffixes.get(stem, 0)
+        name = stem if number == 0 else f"{stem}_{number}"
+        while self.has_name(name):
+            number += 1
+            name = f"{stem}_{number}"
+        self._suffixes[stem] = number
+        return name
+
+    @property
+    def next_order(self) -> int:
+        """A number no node's place has used yet."""
+        return self._next_node
+
+    def copy(self) -> "Graph":
+        """An independent graph with the same nodes, operations and tensors (which never change) shared."""
+        twin = Graph(replace(self.header))
+        twin.nx = self.nx.copy()
+        twin.inputs, twin.captures, twin.outputs = self.inputs, self.captures, self.outputs
+        twin._node_infos = dict(self._node_infos)
+        twin._value_infos = {node: list(infos) for node, infos in self._value_infos.items()}
+        twin._by_name = dict(self._by_name)
+        twin._reserved = set(self._reserved)
+        twin._suffixes = dict(self._suffixes)
+        twin._next_node, twin._order = self._next_node, self._order
+        return twin
+
+    # ---- writing: for convgraph.ir.edit, convgraph.ir.build and the importers ----
+
+    def insert(
+        self, op: Op, operands: Sequence[Value | None], *, results: Sequence[ValueInfo], info: NodeInfo
+    ) -> tuple[Value, ...]:
+        """Add a node; returns its results. Raises InvalidModel for a name that is taken."""
+        node = self._next_node
+        self._next_node += 1
+        self.nx.add_node(node, op=op)
+        self._node_infos[node] = replace(info, order=info.order or (node,))
+        self._value_infos[node] = list(results)
+        for index, result in enumerate(results):
+            self._claim(result.name, Value(node, index))
+        for slot, value in enumerate(operands):
+            if value is not None:
+                self.nx.add_edge(value.node, node, key=(value.output, slot))
+        self._order = None
+        return self.results(node)
+
+    def remove(self, node: int) -> None:
+        """Take out a node that nothing reads, and free the names of its results."""
+        for result in self._value_infos.pop(node):
+            self._by_name.pop(result.name, None)
+        self.nx.remove_node(node)
+        del self._node_infos[node]
+        self._order = None
+
+    def connect(self, use: Use, value: Value | None) -> None:
+        """Make an operand slot read another value, or nothing."""
+        for source, _, key in list(self.nx.in_edges(use.node, keys=True)):
+            if key[1] == use.slot:
+                self.nx.remove_edge(source, use.node, key=key)
+        if value is not None:
+            self.nx.add_edge(value.node, use.node, key=(value.output, use.slot))
+        self._order = None
+
+    def set_op(self, node: int, op: Op) -> None:
+        """Exchange the operation of a node, operands and results staying."""
+        self.nx.nodes[node]["op"] = op
+
+    def set_value_info(self, value: Value, info: ValueInfo) -> None:
+        """Rename, retype or annotate a value. Raises InvalidModel for a name that is taken."""
+        old = self.value_info(value)
+        if old.name != info.name:
+            self._by_name.pop(old.name, None)
+            self._claim(info.name, value)
+        self._value_infos[value.node][value.output] = info
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Keep names that are used inside subgraphs from being given to new values."""
+        self._reserved.update(names)
+
+    def _claim(self, name: str, value: Value) -> None:
+        if not name:
+            return
+        if name in self._by_name:
+            raise InvalidModel(name, found="two values with this name", expected="unique value names")
+        self._by_name[name] = value
+
+    def __repr__(self) -> str:
+        count = sum(1 for _ in self.compute_nodes())
+        return f"<Graph {self.name!r}: {count} operations, opset {self.model.opset}>"

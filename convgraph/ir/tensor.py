@@ -1,0 +1,348 @@
+"""Tensor types with symbolic dimensions, and constant data that stays where it is until somebody reads it.
+
+A dimension is an ``int``, a symbol (``str``, possibly a derived expression such as ``"(H-1)//2+1"``) or ``None`` when
+nothing is known. Two dimensions are known to be equal when they are the same int or the same symbol.
+"""
+
+import enum
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any, Self
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from convgraph.errors import InvalidModel
+
+Dim = int | str | None
+Shape = tuple[Dim, ...] | None
+Known = tuple[int | float | bool, ...]
+Array = NDArray[Any]
+
+_KNOWN_LIMIT = 64  # elements: enough for any pads, axes or shape operand
+_SYMBOL_LIMIT = 80  # characters: a longer derived expression becomes unknown, so chains stay linear
+
+
+class DataType(enum.IntEnum):
+    """Element types, with ONNX's ``TensorProto.DataType`` names and codes."""
+
+    UNDEFINED = 0
+    FLOAT = 1
+    UINT8 = 2
+    INT8 = 3
+    UINT16 = 4
+    INT16 = 5
+    INT32 = 6
+    INT64 = 7
+    STRING = 8
+    BOOL = 9
+    FLOAT16 = 10
+    DOUBLE = 11
+    UINT32 = 12
+    UINT64 = 13
+    COMPLEX64 = 14
+    COMPLEX128 = 15
+    BFLOAT16 = 16
+    FLOAT8E4M3FN = 17
+    FLOAT8E4M3FNUZ = 18
+    FLOAT8E5M2 = 19
+    FLOAT8E5M2FNUZ = 20
+    UINT4 = 21
+    INT4 = 22
+    FLOAT4E2M1 = 23
+    FLOAT8E8M0 = 24
+    UINT2 = 25
+    INT2 = 26
+
+    @property
+    def label(self) -> str:
+        """Numpy's name of the type (``float32``); ``string`` and ``undefined`` where numpy has none."""
+        return _LABELS[self]
+
+    @property
+    def numpy(self) -> np.dtype[Any]:
+        """The numpy dtype that holds one element (4- and 2-bit types: one element a byte, as in ml_dtypes)."""
+        if self is DataType.STRING:
+            return np.dtype(object)
+        if self is DataType.UNDEFINED:
+            raise InvalidModel("dtype", found="an undefined element type", expected="a concrete one")
+        return _numpy_dtype(_LABELS[self])
+
+    @property
+    def bits(self) -> int:
+        """Bits one element takes in a file; 0 for strings and the undefined type."""
+        if self in (DataType.STRING, DataType.UNDEFINED):
+            return 0
+        packed = {"uint4": 4, "int4": 4, "float4_e2m1fn": 4, "uint2": 2, "int2": 2}
+        return packed.get(_LABELS[self], self.numpy.itemsize * 8)
+
+    @property
+    def is_float(self) -> bool:
+        """True for real floating-point types of any width."""
+        return _LABELS[self].startswith(("float", "bfloat"))
+
+    @classmethod
+    def of(cls, dtype: np.dtype[Any]) -> "DataType":
+        """The element type of a numpy dtype. Raises InvalidModel for one that ONNX does not have."""
+        name = "string" if dtype.kind in "OSU" else dtype.name
+        for member, label in _LABELS.items():
+            if label == name:
+                return member
+        raise InvalidModel("dtype", found=f"numpy dtype {dtype}", expected="one that ONNX has")
+
+
+_LABELS = {
+    member: label
+    for member, label in zip(
+        DataType,
+        "undefined float32 uint8 int8 uint16 int16 int32 int64 string bool float16 float64 uint32 uint64 complex64"
+        " complex128 bfloat16 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz uint4 int4 float4_e2m1fn"
+        " float8_e8m0fnu uint2 int2".split(),
+        strict=True,
+    )
+}
+
+
+@cache
+def _numpy_dtype(label: str) -> np.dtype[Any]:
+    extended = getattr(ml_dtypes, label, None)
+    return np.dtype(extended if extended is not None else label)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """Element type and shape of a value; ``shape`` is None when not even the rank is known.
+
+    ``known`` holds the elements of a small constant of rank 0 or 1 (pads, axes, scales), so that ``infer`` can work
+    from types alone. It is not part of the type's identity.
+    """
+
+    dtype: DataType
+    shape: Shape = field(default=None, kw_only=True)
+    known: Known | None = field(default=None, kw_only=True, compare=False)
+
+    @property
+    def rank(self) -> int | None:
+        """Number of axes, or None."""
+        return None if self.shape is None else len(self.shape)
+
+    @property
+    def static_shape(self) -> tuple[int, ...] | None:
+        """The shape when every dimension is a number, else None."""
+        if self.shape is None or not all(isinstance(d, int) for d in self.shape):
+            return None
+        return tuple(d for d in self.shape if isinstance(d, int))
+
+    @property
+    def size(self) -> int | None:
+        """Number of elements when every dimension is a number, else None."""
+        return None if self.static_shape is None else math.prod(self.static_shape)
+
+    @property
+    def nbytes(self) -> int | None:
+        """Bytes the elements take in a file, else None."""
+        return None if self.size is None else (self.size * self.dtype.bits + 7) // 8
+
+    @property
+    def ints(self) -> tuple[int, ...] | None:
+        """The known elements as ints, else None."""
+        return None if self.known is None else tuple(int(v) for v in self.known)
+
+    @property
+    def floats(self) -> tuple[float, ...] | None:
+        """The known elements as floats, else None."""
+        return None if self.known is None else tuple(float(v) for v in self.known)
+
+    def dim(self, axis: int) -> Dim:
+        """One dimension, None when it or the rank is unknown."""
+        if self.shape is None or not -len(self.shape) <= axis < len(self.shape):
+            return None
+        return self.shape[axis]
+
+    def with_shape(self, shape: Shape) -> Self:
+        """The same element type with another shape, nothing known of the elements."""
+        return replace(self, shape=shape, known=None)
+
+    def refined(self, other: "TensorType") -> "TensorType":
+        """This type with its unknown parts filled in from ``other``; where the two disagree this one stays."""
+        dtype = other.dtype if self.dtype is DataType.UNDEFINED else self.dtype
+        if self.shape is None or other.shape is None or len(self.shape) != len(other.shape):
+            shape = other.shape if self.shape is None else self.shape
+        else:
+            shape = tuple(_sharper(a, b) for a, b in zip(self.shape, other.shape, strict=True))
+        known = self.known if self.known is not None else other.known
+        return TensorType(dtype, shape=shape, known=known)
+
+    def admits(self, other: "TensorType") -> bool:
+        """True unless ``other`` contradicts this type: another element type, rank or number of elements an axis."""
+        if DataType.UNDEFINED not in (self.dtype, other.dtype) and self.dtype is not other.dtype:
+            return False
+        if self.shape is None or other.shape is None:
+            return True
+        return len(self.shape) == len(other.shape) and not any(
+            isinstance(a, int) and isinstance(b, int) and a != b
+            for a, b in zip(self.shape, other.shape, strict=True)
+        )
+
+    def __str__(self) -> str:
+        shape = (
+            "[?]"
+            if self.shape is None
+            else "[" + ", ".join("?" if d is None else str(d) for d in self.shape) + "]"
+        )
+        return self.dtype.label + shape
+
+
+UNKNOWN = TensorType(DataType.UNDEFINED)
+
+
+def _sharper(a: Dim, b: Dim) -> Dim:
+    """A number beats a symbol beats nothing; a tie keeps the first."""
+    if isinstance(a, int) or b is None:
+        return a
+    return b if a is None or isinstance(b, int) else a
+
+
+def affine(dim: Dim, *, add: int, divide: int = 1, then: int = 0) -> Dim:
+    """``(dim + add) // divide + then``, as a number, a derived symbol or None."""
+    if isinstance(dim, int):
+        return (dim + add) // divide + then
+    if dim is None:
+        return None
+    if divide == 1:
+        return _plus(dim, add + then)
+    expression = _plus(f"({_plus(dim, add)})//{divide}" if add else f"{_atom(dim)}//{divide}", then)
+    return expression if len(expression) <= _SYMBOL_LIMIT else None
+
+
+def times(dim: Dim, factor: int) -> Dim:
+    """``dim * factor``, as a number, a derived symbol or None."""
+    if factor == 1 or dim is None:
+        return dim
+    if isinstance(dim, int):
+        return dim * factor
+    expression = f"{_atom(dim)}*{factor}"
+    return expression if len(expression) <= _SYMBOL_LIMIT else None
+
+
+def _atom(symbol: str) -> str:
+    return symbol if symbol.isidentifier() else f"({symbol})"
+
+
+def _plus(symbol: str, number: int) -> str:
+    """Append ``+number``, merged with a trailing constant so that ``H-2`` plus 2 is ``H`` again."""
+    for cut in range(len(symbol) - 1, 0, -1):
+        if not symbol[cut].isdigit():
+            if (
+                symbol[cut] in "+-"
+                and cut + 1 < len(symbol)
+                and symbol[:cut].count("(") == symbol[:cut].count(")")
+            ):
+                number += int(symbol[cut:])
+                symbol = symbol[:cut]
+            break
+    return symbol if number == 0 else f"{symbol}{number:+d}"
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """Numpy broadcasting over symbolic shapes. Raises InvalidModel when two numbers cannot be broadcast."""
+    if any(shape is None for shape in shapes):
+        return None
+    known = [shape for shape in shapes if shape is not None]
+    rank = max((len(shape) for shape in known), default=0)
+    padded = [(1,) * (rank - len(shape)) + shape for shape in known]
+    return tuple(_broadcast_dim([shape[axis] for shape in padded], known) for axis in range(rank))
+
+
+def _broadcast_dim(dims: Sequence[Dim], shapes: Sequence[Shape]) -> Dim:
+    wide = {d for d in dims if d != 1}
+    numbers = {d for d in wide if isinstance(d, int)}
+    if len(numbers) > 1:
+        raise InvalidModel(
+            "shapes", found=" and ".join(str(s) for s in shapes), expected="shapes that broadcast"
+        )
+    if numbers:
+        return numbers.pop()
+    return wide.pop() if len(wide) == 1 else (1 if not wide else None)
+
+
+class Tensor:
+    """Constant data of a known type, read when first asked for.
+
+    ``Tensor(array)`` holds an array; ``Tensor.deferred`` holds a loader (a memory map, a field of a protobuf message)
+    that is called once, by ``numpy()``. Arrays handed out are read-only. Two tensors are the same object or different:
+    compare ``digest()`` for equal contents.
+    """
+
+    __slots__ = ("_array", "_digest", "_load", "dtype", "shape")
+
+    def __init__(self, array: Array, *, dtype: DataType | None = None) -> None:
+        self.dtype = DataType.of(array.dtype) if dtype is None else dtype
+        self.shape: tuple[int, ...] = array.shape
+        self._array: Array | None = _read_only(array)
+        self._load: Callable[[], Array] | None = None
+        self._digest: str | None = None
+
+    @classmethod
+    def deferred(cls, load: Callable[[], Array], *, dtype: DataType, shape: tuple[int, ...]) -> Self:
+        """A tensor whose elements are fetched by ``load`` (shape ``shape``, dtype ``dtype.numpy``) when read."""
+        tensor = cls.__new__(cls)
+        tensor.dtype, tensor.shape = dtype, shape
+        tensor._array, tensor._load, tensor._digest = None, load, None
+        return tensor
+
+    def numpy(self) -> Array:
+        """The elements, read-only. Raises InvalidModel when the loaded data does not have the declared shape."""
+        if self._array is None:
+            assert self._load is not None  # noqa: S101 - one of the two is always set
+            array = self._load()
+            if array.shape != self.shape:
+                raise InvalidModel(
+                    "tensor", found=f"data of shape {array.shape}", expected=f"shape {self.shape}"
+                )
+            self._array, self._load = _read_only(array), None
+        return self._array
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes the elements take in a file."""
+        return (self.size * self.dtype.bits + 7) // 8
+
+    @property
+    def type(self) -> TensorType:
+        """The type of the tensor, with its elements when it is small enough to steer shape inference."""
+        small = len(self.shape) <= 1 and self.size <= _KNOWN_LIMIT
+        if not small or self.dtype in (DataType.STRING, DataType.COMPLEX64, DataType.COMPLEX128):
+            return TensorType(self.dtype, shape=self.shape)
+        return TensorType(self.dtype, shape=self.shape, known=tuple(self.numpy().reshape(-1).tolist()))
+
+    def digest(self) -> str:
+        """SHA-256 of type and contents, in hexadecimal."""
+        if self._digest is None:
+            header = f"{self.dtype.label}{self.shape}".encode()
+            array = self.numpy()
+            body = (
+                repr(array.tolist()).encode()
+                if array.dtype == object
+                else np.ascontiguousarray(array).tobytes()
+            )
+            self._digest = hashlib.sha256(header + body).hexdigest()
+        return self._digest
+
+    def __repr__(self) -> str:
+        return f"Tensor({TensorType(self.dtype, shape=self.shape)})"
+
+
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
