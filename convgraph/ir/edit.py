@@ -1,7 +1,7 @@
 """The only ways to change a graph: add, constant, replace, erase, rewire, exchange; and fresh names.
 
-An ``Edit`` keeps types up to date, hands graph outputs' names on, and remembers which nodes it touched, so that
-a pass knows where to look next and what its rewrite left unread.
+An ``Edit`` keeps types up to date, hands graph outputs' names on, and remembers which nodes it touched, so
+that a pass knows where to look next and what its rewrite left unread.
 """
 
 import re
@@ -35,8 +35,8 @@ class Edit:
     def add(self, op: Op, *operands: Value | None, name: str = "", like: int | None = None) -> Value:
         """Add an operation and return its first result.
 
-        ``name`` is a stem for the result's name. ``like`` is a node that the new one stands in for: it hands on
-        its name, doc string, metadata and place. Raises InvalidModel when the operation cannot take these
+        ``name`` is a stem for the result's name. ``like`` is a node that the new one stands in for: it hands
+        on its name, doc string, metadata and place. Raises InvalidModel when the operation cannot take these
         operands.
         """
         return self.add_all(op, *operands, name=name, like=like)[0]

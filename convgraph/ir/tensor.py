@@ -1,7 +1,7 @@
 """Tensor types with symbolic dimensions, and constant data that stays where it is until somebody reads it.
 
-A dimension is an ``int``, a symbol (``str``, possibly a derived expression such as ``"(H-1)//2+1"``) or ``None`` when
-nothing is known. Two dimensions are known to be equal when they are the same int or the same symbol.
+A dimension is an ``int``, a symbol (``str``, possibly a derived expression such as ``"(H-1)//2+1"``) or
+``None`` when nothing is known. Two dimensions are known to be equal when they are the same int or symbol.
 """
 
 import enum
@@ -89,22 +89,41 @@ class DataType(enum.IntEnum):
     def of(cls, dtype: np.dtype[Any]) -> "DataType":
         """The element type of a numpy dtype. Raises InvalidModel for one that ONNX does not have."""
         name = "string" if dtype.kind in "OSU" else dtype.name
-        for member, label in _LABELS.items():
-            if label == name:
-                return member
-        raise InvalidModel("dtype", found=f"numpy dtype {dtype}", expected="one that ONNX has")
+        if name not in _CODES:
+            raise InvalidModel("dtype", found=f"numpy dtype {dtype}", expected="one that ONNX has")
+        return _CODES[name]
 
 
 _LABELS = {
-    member: label
-    for member, label in zip(
-        DataType,
-        "undefined float32 uint8 int8 uint16 int16 int32 int64 string bool float16 float64 uint32 uint64 complex64"
-        " complex128 bfloat16 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz uint4 int4 float4_e2m1fn"
-        " float8_e8m0fnu uint2 int2".split(),
-        strict=True,
-    )
+    DataType.UNDEFINED: "undefined",
+    DataType.FLOAT: "float32",
+    DataType.UINT8: "uint8",
+    DataType.INT8: "int8",
+    DataType.UINT16: "uint16",
+    DataType.INT16: "int16",
+    DataType.INT32: "int32",
+    DataType.INT64: "int64",
+    DataType.STRING: "string",
+    DataType.BOOL: "bool",
+    DataType.FLOAT16: "float16",
+    DataType.DOUBLE: "float64",
+    DataType.UINT32: "uint32",
+    DataType.UINT64: "uint64",
+    DataType.COMPLEX64: "complex64",
+    DataType.COMPLEX128: "complex128",
+    DataType.BFLOAT16: "bfloat16",
+    DataType.FLOAT8E4M3FN: "float8_e4m3fn",
+    DataType.FLOAT8E4M3FNUZ: "float8_e4m3fnuz",
+    DataType.FLOAT8E5M2: "float8_e5m2",
+    DataType.FLOAT8E5M2FNUZ: "float8_e5m2fnuz",
+    DataType.UINT4: "uint4",
+    DataType.INT4: "int4",
+    DataType.FLOAT4E2M1: "float4_e2m1fn",
+    DataType.FLOAT8E8M0: "float8_e8m0fnu",
+    DataType.UINT2: "uint2",
+    DataType.INT2: "int2",
 }
+_CODES = {label: member for member, label in _LABELS.items()}
 
 
 @cache
@@ -168,7 +187,7 @@ class TensorType:
         return replace(self, shape=shape, known=None)
 
     def refined(self, other: "TensorType") -> "TensorType":
-        """This type with its unknown parts filled in from ``other``; where the two disagree this one stays."""
+        """The same type with unknown parts filled in from ``other``; where the two disagree this one stays."""
         dtype = other.dtype if self.dtype is DataType.UNDEFINED else self.dtype
         if self.shape is None or other.shape is None or len(self.shape) != len(other.shape):
             shape = other.shape if self.shape is None else self.shape
@@ -178,7 +197,7 @@ class TensorType:
         return TensorType(dtype, shape=shape, known=known)
 
     def admits(self, other: "TensorType") -> bool:
-        """True unless ``other`` contradicts this type: another element type, rank or number of elements an axis."""
+        """True unless ``other`` contradicts this type in element type, rank or the length of an axis."""
         if DataType.UNDEFINED not in (self.dtype, other.dtype) and self.dtype is not other.dtype:
             return False
         if self.shape is None or other.shape is None:
@@ -273,15 +292,15 @@ def _broadcast_dim(dims: Sequence[Dim], shapes: Sequence[Shape]) -> Dim:
 class Tensor:
     """Constant data of a known type, read when first asked for.
 
-    ``Tensor(array)`` holds an array; ``Tensor.deferred`` holds a loader (a memory map, a field of a protobuf message)
-    that is called once, by ``numpy()``. Arrays handed out are read-only. Two tensors are the same object or different:
-    compare ``digest()`` for equal contents.
+    ``Tensor(array)`` holds an array; ``Tensor.deferred`` holds a loader (a memory map, a field of a protobuf
+    message) that is called once, by ``numpy()``. Arrays handed out are read-only. Two tensors are the same object
+    or different: compare ``digest()`` for equal contents.
     """
 
     __slots__ = ("_array", "_digest", "_load", "dtype", "shape")
 
-    def __init__(self, array: Array, *, dtype: DataType | None = None) -> None:
-        self.dtype = DataType.of(array.dtype) if dtype is None else dtype
+    def __init__(self, array: Array) -> None:
+        self.dtype = DataType.of(array.dtype)
         self.shape: tuple[int, ...] = array.shape
         self._array: Array | None = _read_only(array)
         self._load: Callable[[], Array] | None = None
@@ -289,10 +308,10 @@ class Tensor:
 
     @classmethod
     def deferred(cls, load: Callable[[], Array], *, dtype: DataType, shape: tuple[int, ...]) -> Self:
-        """A tensor whose elements are fetched by ``load`` (shape ``shape``, dtype ``dtype.numpy``) when read."""
-        tensor = cls.__new__(cls)
+        """A tensor whose elements ``load`` fetches (with this shape and ``dtype.numpy``) when read."""
+        tensor = cls(np.empty(0, dtype=np.float32))
         tensor.dtype, tensor.shape = dtype, shape
-        tensor._array, tensor._load, tensor._digest = None, load, None
+        tensor._array, tensor._load = None, load  # noqa: SLF001 - this class's own
         return tensor
 
     def numpy(self) -> Array:

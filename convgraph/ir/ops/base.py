@@ -1,8 +1,8 @@
 """What every operation is: a frozen, slotted, keyword-only dataclass with ``infer``.
 
-The parameters of a class's ``infer`` are its operand slots, in ONNX's order and with ONNX's meaning in the newest
-opset: a parameter with a default is an optional slot, ``*operands`` takes any number. Fields are ONNX attributes
-under their ONNX names.
+The parameters of a class's ``infer`` are its operand slots, in ONNX's order and with ONNX's meaning in the
+newest opset: a parameter with a default is an optional slot, ``*operands`` takes any number. Fields are ONNX
+attributes under their ONNX names.
 """
 
 import inspect
@@ -27,7 +27,7 @@ class Slots(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Op:
-    """One operation. Equal attributes make equal operations; which node carries it is the graph's business."""
+    """One operation; which node carries it is the graph's business."""
 
     def infer(self, *operands: Any) -> Results:
         """Types of the results from the types of the operands (None for an omitted optional operand).

@@ -1,7 +1,7 @@
 """Convolutions: Conv and ConvTranspose over any number of spatial axes, with an optional fused activation.
 
-Operands are x, weight, bias (may be omitted) and then the parameter operands of the fused activation. Pads are in
-ONNX's order: every axis's begin, then every axis's end.
+Operands are x, weight, bias (may be omitted) and then the parameter operands of the fused activation. Pads are
+in ONNX's order: every axis's begin, then every axis's end.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from convgraph.ir.tensor import Dim, TensorType, affine, times
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Convolution(Op):
-    """What Conv and ConvTranspose share: a window that moves over the spatial axes, and an optional activation."""
+    """What Conv and ConvTranspose share: a moving window and an optional fused activation."""
 
     strides: tuple[int, ...]
     pads: tuple[int, ...]
@@ -104,7 +104,7 @@ class Conv(Convolution):
         )
 
     def padded_explicitly(self, x: TensorType, weight: TensorType) -> tuple[int, ...] | None:
-        """The pads that ``auto_pad`` stands for on these operands; None while that depends on an unknown size."""
+        """The pads that ``auto_pad`` stands for; None while that depends on an unknown size."""
         return explicit_pads(
             [x.dim(2 + axis) for axis in range(self.spatial_rank)],
             kernel=[weight.dim(2 + axis) for axis in range(self.spatial_rank)],
@@ -114,7 +114,7 @@ class Conv(Convolution):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvTranspose(Convolution):
-    """The transpose of Conv. x (N, C, *spatial), weight (C, M/group, *kernel)[, bias (M,)] -> (N, M, *out).
+    """The transpose of Conv. x (N, C, *spatial), weight (C, M/group, *kernel)[, bias] -> (N, M, *out).
 
     out[d] = stride[d]*(in[d]-1) + output_padding[d] + dilation[d]*(kernel[d]-1) + 1 - pad_begin[d] - pad_end[d]
 

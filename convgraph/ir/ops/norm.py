@@ -8,7 +8,7 @@ from convgraph.ir.tensor import TensorType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchNormalization(Op):
-    """scale * (x - mean) / sqrt(var + epsilon) + bias along axis 1. x (N, C, *spatial), the others (C,).
+    """scale * (x - mean) / sqrt(var + epsilon) + bias on axis 1. x (N, C, *spatial), the others (C,).
 
     In training mode the statistics are the batch's own, and the running mean and variance are further results.
     """

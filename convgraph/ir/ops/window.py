@@ -37,7 +37,7 @@ def spread(number: int | Sequence[int], count: int) -> tuple[int, ...]:
 def check_window(
     op: str, *, strides: tuple[int, ...], pads: tuple[int, ...], dilations: tuple[int, ...]
 ) -> None:
-    """Raise InvalidModel unless the attributes speak of the same number of axes and the steps are positive."""
+    """Raise InvalidModel unless the attributes speak of one number of axes and the steps are positive."""
     rank = len(strides)
     require(len(pads) == 2 * rank, op, found=f"pads={pads} for {rank} axes", expected=f"{2 * rank} numbers")
     require(
