@@ -42,7 +42,8 @@ class ValueInfo:
     """What is known about a value beyond who makes and reads it.
 
     ``name`` is empty for a result nobody asked for. ``recorded`` says that the model file stated the type,
-    so that it is written again. ``foreign`` is the serialised ``TypeProto`` of a value that is not a dense tensor.
+    so that it is written again. ``foreign`` is the serialised ``TypeProto`` of a value that is not a dense
+    tensor.
     """
 
     name: str = ""
@@ -240,7 +241,7 @@ class Graph:
         return f"{self.op(node).label} {info.name or next(names, f'#{node}')}"
 
     def fresh_name(self, stem: str) -> str:
-        """A name that is not taken, here or in a subgraph: ``stem``, else ``stem_1``, ``stem_2`` and so on."""
+        """A name not taken, here or in a subgraph: ``stem``, else ``stem_1``, ``stem_2`` and so on."""
         number = self._suffixes.get(stem, 0)
         name = stem if number == 0 else f"{stem}_{number}"
         while self.has_name(name):

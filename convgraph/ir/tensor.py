@@ -65,7 +65,7 @@ class DataType(enum.IntEnum):
 
     @property
     def numpy(self) -> np.dtype[Any]:
-        """The numpy dtype that holds one element (4- and 2-bit types: one element a byte, as in ml_dtypes)."""
+        """The numpy dtype of one element (a byte each for 4- and 2-bit types, as in ml_dtypes)."""
         if self is DataType.STRING:
             return np.dtype(object)
         if self is DataType.UNDEFINED:
@@ -136,8 +136,8 @@ def _numpy_dtype(label: str) -> np.dtype[Any]:
 class TensorType:
     """Element type and shape of a value; ``shape`` is None when not even the rank is known.
 
-    ``known`` holds the elements of a small constant of rank 0 or 1 (pads, axes, scales), so that ``infer`` can work
-    from types alone. It is not part of the type's identity.
+    ``known`` holds the elements of a small constant of rank 0 or 1 (pads, axes, scales), so that ``infer``
+    can work from types alone. It is not part of the type's identity.
     """
 
     dtype: DataType
@@ -187,7 +187,7 @@ class TensorType:
         return replace(self, shape=shape, known=None)
 
     def refined(self, other: "TensorType") -> "TensorType":
-        """The same type with unknown parts filled in from ``other``; where the two disagree this one stays."""
+        """The same type, its unknown parts filled in from ``other``; where they disagree this one stays."""
         dtype = other.dtype if self.dtype is DataType.UNDEFINED else self.dtype
         if self.shape is None or other.shape is None or len(self.shape) != len(other.shape):
             shape = other.shape if self.shape is None else self.shape
@@ -293,8 +293,8 @@ class Tensor:
     """Constant data of a known type, read when first asked for.
 
     ``Tensor(array)`` holds an array; ``Tensor.deferred`` holds a loader (a memory map, a field of a protobuf
-    message) that is called once, by ``numpy()``. Arrays handed out are read-only. Two tensors are the same object
-    or different: compare ``digest()`` for equal contents.
+    message) that is called once, by ``numpy()``. Arrays handed out are read-only. Two tensors are the same
+    object or different: compare ``digest()`` for equal contents.
     """
 
     __slots__ = ("_array", "_digest", "_load", "dtype", "shape")
@@ -311,11 +311,11 @@ class Tensor:
         """A tensor whose elements ``load`` fetches (with this shape and ``dtype.numpy``) when read."""
         tensor = cls(np.empty(0, dtype=np.float32))
         tensor.dtype, tensor.shape = dtype, shape
-        tensor._array, tensor._load = None, load  # noqa: SLF001 - this class's own
+        tensor._array, tensor._load = None, load
         return tensor
 
     def numpy(self) -> Array:
-        """The elements, read-only. Raises InvalidModel when the loaded data does not have the declared shape."""
+        """The elements, read-only. Raises InvalidModel when the data does not have the declared shape."""
         if self._array is None:
             assert self._load is not None  # noqa: S101 - one of the two is always set
             array = self._load()

@@ -10,8 +10,9 @@ from convgraph.ir.ops.opaque import Opaque
 def check(graph: Graph) -> None:
     """Raise InvalidModel, naming the node, unless the graph is sound.
 
-    Sound: acyclic; every required operand slot filled, by a result that exists, and no slot twice; the recorded
-    types admitted by what the operations infer; inputs made by Input nodes; outputs that exist and have names.
+    Sound: acyclic; every required operand slot filled, by a result that exists, and no slot twice; the
+    recorded types admitted by what the operations infer; inputs made by Input nodes; outputs that exist and
+    have names.
     """
     for node in graph.nodes():
         _check_operands(graph, node)

@@ -79,7 +79,7 @@ def _slots(infer: Callable[..., Results]) -> Slots:
     )
 
 
-def require(holds: bool, op: str, *, found: str, expected: str) -> None:  # noqa: FBT001 - the fact being required
+def require(holds: bool, op: str, *, found: str, expected: str) -> None:  # noqa: FBT001 - the fact required
     """Raise InvalidModel unless ``holds``: how an operation refuses an illegal attribute or operand."""
     if not holds:
         raise InvalidModel(op, found=found, expected=expected)

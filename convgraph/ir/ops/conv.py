@@ -1,7 +1,7 @@
 """Convolutions: Conv and ConvTranspose over any number of spatial axes, with an optional fused activation.
 
-Operands are x, weight, bias (may be omitted) and then the parameter operands of the fused activation. Pads are
-in ONNX's order: every axis's begin, then every axis's end.
+Operands are x, weight, bias (may be omitted) and then the parameter operands of the fused activation. Pads
+are in ONNX's order: every axis's begin, then every axis's end.
 """
 
 from collections.abc import Sequence
@@ -116,7 +116,8 @@ class Conv(Convolution):
 class ConvTranspose(Convolution):
     """The transpose of Conv. x (N, C, *spatial), weight (C, M/group, *kernel)[, bias] -> (N, M, *out).
 
-    out[d] = stride[d]*(in[d]-1) + output_padding[d] + dilation[d]*(kernel[d]-1) + 1 - pad_begin[d] - pad_end[d]
+    out[d] = stride[d]*(in[d]-1) + output_padding[d] + dilation[d]*(kernel[d]-1) + 1
+             - pad_begin[d] - pad_end[d]
 
     ``output_shape``, when given, fixes out (spatial axes only) and the pads follow from it.
     """

@@ -10,7 +10,8 @@ from convgraph.ir.tensor import TensorType
 class BatchNormalization(Op):
     """scale * (x - mean) / sqrt(var + epsilon) + bias on axis 1. x (N, C, *spatial), the others (C,).
 
-    In training mode the statistics are the batch's own, and the running mean and variance are further results.
+    In training mode the statistics are the batch's own, and the running mean and variance are further
+    results.
     """
 
     epsilon: float = 1e-5

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class Opaque(Op):
     """Any other operator, ONNX's or a custom domain's.
 
-    ``encoded`` holds each plain attribute as a serialised ``AttributeProto``, by name. ``subgraphs`` holds the
-    bodies of control flow, by attribute name; what a body captures from outside follows the operator's own
-    ``arity`` operands, body by body, in the order of the body's ``captures``.
+    ``encoded`` holds each plain attribute as a serialised ``AttributeProto``, by name. ``subgraphs`` holds
+    the bodies of control flow, by attribute name; what a body captures from outside follows the operator's
+    own ``arity`` operands, body by body, in the order of the body's ``captures``.
     """
 
     domain: str = ""

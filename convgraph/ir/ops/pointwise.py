@@ -240,7 +240,7 @@ class Cast(Op):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropout(Op):
-    """X with elements zeroed at random in training mode, x itself in inference; the mask is an optional result."""
+    """X with elements zeroed at random in training mode, else x itself; the mask is an optional result."""
 
     seed: int | None = None
 
