@@ -1,11 +1,11 @@
-"""The only ways to change a graph: add, constant, replace, erase, rewire, exchange; and fresh names.
+"""The only ways to change a graph: add, constant, replace, rewire, erase, sweep.
 
 An ``Edit`` keeps types up to date, hands graph outputs' names on, and remembers which nodes it touched, so
 that a pass knows where to look next and what its rewrite left unread.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from convgraph.errors import InvalidModel
@@ -22,11 +22,15 @@ class Edit:
     """A set of changes to one graph.
 
     ``near`` names the node whose place, and whose name as a stem for fresh ones, new nodes take over.
+    ``on_erase`` is told each node just before it is erased.
     """
 
-    def __init__(self, graph: Graph, *, near: int | None = None) -> None:
+    def __init__(
+        self, graph: Graph, *, near: int | None = None, on_erase: Callable[[int], None] | None = None
+    ) -> None:
         self.graph = graph
         self.near = near
+        self._on_erase = on_erase
         self.touched: dict[int, None] = {}
         self._fresh: set[Value] = set()
 
@@ -95,11 +99,6 @@ class Edit:
         self.graph.connect(use, value)
         self.touched[use.node] = None
 
-    def exchange(self, node: int, op: Op) -> None:
-        """Give a node another operation with the same operands and the same types of results."""
-        self.graph.set_op(node, op)
-        self.touched[node] = None
-
     def erase(self, node: int) -> None:
         """Remove a node. Raises InvalidModel while a result of it is read or returned."""
         if not self.graph.is_unread(node):
@@ -109,6 +108,8 @@ class Edit:
         for operand in self.graph.operands(node):
             if operand is not None:
                 self.touched[operand.node] = None
+        if self._on_erase is not None:
+            self._on_erase(node)
         self.graph.remove(node)
         self.touched.pop(node, None)
 

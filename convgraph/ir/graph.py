@@ -304,10 +304,6 @@ class Graph:
             self.nx.add_edge(value.node, use.node, key=(value.output, use.slot))
         self._order = None
 
-    def set_op(self, node: int, op: Op) -> None:
-        """Exchange the operation of a node, operands and results staying."""
-        self.nx.nodes[node]["op"] = op
-
     def set_value_info(self, value: Value, info: ValueInfo) -> None:
         """Rename, retype or annotate a value. Raises InvalidModel for a name that is taken."""
         old = self.value_info(value)

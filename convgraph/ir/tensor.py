@@ -57,6 +57,8 @@ class DataType(enum.IntEnum):
     FLOAT8E8M0 = 24
     UINT2 = 25
     INT2 = 26
+    FLOAT6E2M3 = 27
+    FLOAT6E3M2 = 28
 
     @property
     def label(self) -> str:
@@ -122,6 +124,8 @@ _LABELS = {
     DataType.FLOAT8E8M0: "float8_e8m0fnu",
     DataType.UINT2: "uint2",
     DataType.INT2: "int2",
+    DataType.FLOAT6E2M3: "float6_e2m3fn",
+    DataType.FLOAT6E3M2: "float6_e3m2fn",
 }
 _CODES = {label: member for member, label in _LABELS.items()}
 

@@ -1,1 +1,1 @@
-"""x."""
+"""Constants, identities, inference-time leftovers and values nobody reads."""

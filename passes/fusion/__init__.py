@@ -1,1 +1,1 @@
-"""x."""
+"""Scales, shifts and activations that become part of a convolution."""

@@ -1,0 +1,141 @@
+"""The main job, end to end: a model in, rewritten, written back as ONNX, proven equal in onnxruntime."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import onnx
+
+from convgraph.analysis.target import target_named
+from convgraph.compiler.runtime import compute_node
+from convgraph.compiler.selection import Level, PassList, select
+from convgraph.compiler.sources import Source, folder_of, open_model, path_of
+from convgraph.exporters.onnx_model import to_onnx
+from convgraph.importers.onnx_model import from_onnx
+from convgraph.importers.onnx_overrides import cut, set_input_shapes
+from convgraph.ir.graph import Graph
+from convgraph.ir.tensor import Array
+from convgraph.numerics.compare import Verification, verify_models
+from convgraph.numerics.tolerance import accumulated_length
+from convgraph.passes import Trace
+from convgraph.report.summary import FileFacts
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizeResult:
+    """What a run made of a model.
+
+    ``original`` is the graph as read (after shape overrides and cuts), ``graph`` the rewritten one and
+    ``proto`` its ONNX form, the very message that ``verification`` judged (None: not verified). ``seconds``
+    holds the time each stage took.
+    """
+
+    original: Graph
+    graph: Graph
+    proto: onnx.ModelProto
+    trace: Trace
+    verification: Verification | None
+    seconds: Mapping[str, float]
+    model: FileFacts
+    optimized: FileFacts
+
+    @property
+    def changed(self) -> bool:
+        """Whether any rewrite was applied."""
+        return bool(self.trace.applications)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Clock:
+    seconds: dict[str, float] = field(default_factory=dict)
+    progress: Progress | None
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        if self.progress is not None:
+            self.progress(name)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+
+
+def optimize(
+    source: Source,
+    *,
+    level: Level = "exact",
+    target: str = "onnxruntime-cpu",
+    passes: PassList | None = None,
+    skip: Sequence[str] = (),
+    stop_after: int | None = None,
+    size_limit: int = 1 << 20,
+    freeze_defaults: bool = False,
+    input_shapes: Mapping[str, Sequence[int | str]] | None = None,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    verify: bool = True,
+    trials: int = 3,
+    rtol: float | None = None,
+    atol: float | None = None,
+    feeds: Sequence[Mapping[str, Array]] | None = None,
+    verify_timeout: float | None = None,
+    progress: Progress | None = None,
+) -> OptimizeResult:
+    """Rewrite a model into the same function with less work, and check that it is the same.
+
+    ``source`` is a path, bytes, a file object, a ModelProto, a Graph (left untouched) or ``"demo:NAME"``.
+    ``passes`` and ``skip`` choose rewrites by name, ``stop_after`` replays the first N applications,
+    ``size_limit`` (bytes) bounds each folded constant. ``input_shapes`` fixes shapes by input name,
+    ``inputs`` and ``outputs`` cut the graph at values. Verification compares the model as read with the
+    result in onnxruntime, optimisations off, on ``trials`` seeded feeds or on ``feeds``; ``verify_timeout``
+    is in seconds. The outcome is reported, not raised: ask ``result.verification``.
+
+    Raises InvalidModel when the source is not a valid model, UnsupportedOp for an unknown rewrite or target
+    name and PassFailed when a rewrite is at fault.
+    """
+    clock = _Clock(progress=progress)
+    with clock.stage("import"):
+        target_named(target)
+        original = open_model(source)
+        if input_shapes:
+            original = set_input_shapes(original, input_shapes)
+        if inputs or outputs:
+            original = cut(original, inputs=inputs, outputs=outputs)
+        graph = from_onnx(original, freeze_defaults=freeze_defaults, base_dir=folder_of(source))
+        pipeline = select(level=level, passes=passes, skip=skip, size_limit=size_limit, runtime=compute_node)
+    with clock.stage("passes"):
+        rewritten, trace = pipeline.run(graph, stop_after=stop_after)
+    with clock.stage("export"):
+        proto = to_onnx(rewritten)
+    verification = None
+    if verify:
+        with clock.stage("verify"):
+            verification = verify_models(
+                original,
+                proto,
+                lengths=accumulated_length(graph),
+                trials=trials,
+                rtol=rtol,
+                atol=atol,
+                feeds=feeds,
+                timeout=verify_timeout,
+            )
+    return OptimizeResult(
+        original=graph,
+        graph=rewritten,
+        proto=proto,
+        trace=trace,
+        verification=verification,
+        seconds={**clock.seconds, "total": sum(clock.seconds.values())},
+        model=_facts(original, path=str(path_of(source) or "") or None),
+        optimized=_facts(proto, path=None),
+    )
+
+
+def _facts(model: onnx.ModelProto, *, path: str | None) -> FileFacts:
+    encoded = model.SerializeToString(deterministic=True)
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    return FileFacts(path=path, sha256=hashlib.sha256(encoded).hexdigest(), bytes=len(encoded), opset=opset)

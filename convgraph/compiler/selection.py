@@ -1,0 +1,69 @@
+"""Which rewrites run: a level's pipeline, narrowed or extended by name, with the options of this run."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from importlib.metadata import entry_points
+from typing import Literal
+
+from convgraph.errors import UnsupportedOp
+from convgraph.passes import ALL, DEFAULT, AnyRewrite, Pipeline, Repeat
+from convgraph.passes.cleanup.fold_constants import FoldConstants, Runtime
+
+Level = Literal["clean", "exact"]
+PassList = Sequence[str | AnyRewrite | Repeat]
+
+ENTRY_POINTS = "convgraph.passes"
+NONE = "none"
+
+LEVELS: dict[Level, tuple[AnyRewrite | Repeat, ...]] = {"clean": DEFAULT, "exact": DEFAULT}
+
+
+def available() -> dict[str, AnyRewrite]:
+    """Every rewrite by name: convgraph's own, then those that installed packages add."""
+    added = (entry.load()() for entry in entry_points(group=ENTRY_POINTS))
+    return {rewrite.name: rewrite for rewrite in (*ALL, *added)}
+
+
+def select(
+    *, level: Level, passes: PassList | None, skip: Sequence[str], size_limit: int, runtime: Runtime | None
+) -> Pipeline:
+    """The pipeline of a run.
+
+    ``passes`` None is the whole pipeline of the level. Names narrow it, keeping its order, and add what it
+    lacks at the end; ``("none",)`` is empty. Rewrites and Repeats among them make a pipeline of exactly
+    those entries, in that order. Raises UnsupportedOp for a name no rewrite has.
+    """
+    known = available()
+    _check_names((name for name in (*(passes or ()), *skip) if isinstance(name, str)), known)
+    if passes is None:
+        chosen = Pipeline(LEVELS[level])
+    elif all(isinstance(entry, str) for entry in passes):
+        chosen = _named([str(entry) for entry in passes if entry != NONE], level=level, known=known)
+    else:
+        listed = (known[entry] if isinstance(entry, str) else entry for entry in passes if entry != NONE)
+        chosen = Pipeline(listed)
+    return _configured(chosen.without(skip), size_limit=size_limit, runtime=runtime)
+
+
+def _named(names: Sequence[str], *, level: Level, known: dict[str, AnyRewrite]) -> Pipeline:
+    kept = Pipeline(LEVELS[level]).only(names)
+    present = {rewrite.name for rewrite in kept}
+    return Pipeline((*kept.steps, *(known[name] for name in names if name not in present)))
+
+
+def _configured(pipeline: Pipeline, *, size_limit: int, runtime: Runtime | None) -> Pipeline:
+    return Pipeline(
+        Repeat(
+            *(
+                replace(r, size_limit=size_limit, runtime=runtime) if isinstance(r, FoldConstants) else r
+                for r in step.rewrites
+            )
+        )
+        for step in pipeline.steps
+    )
+
+
+def _check_names(names: Iterable[str], known: dict[str, AnyRewrite]) -> None:
+    for name in names:
+        if name not in known and name != NONE:
+            raise UnsupportedOp(name, found="no rewrite of this name", expected=f"one of {', '.join(known)}")

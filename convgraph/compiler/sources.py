@@ -1,0 +1,51 @@
+"""Where a model comes from: a file, bytes, a protobuf message, a Graph, or a built-in demo."""
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import onnx
+
+from convgraph.exporters.onnx_model import to_onnx
+from convgraph.importers.demo import demo
+from convgraph.importers.onnx_model import from_onnx, read
+from convgraph.ir.graph import Graph
+
+Source = str | os.PathLike[str] | bytes | BinaryIO | onnx.ModelProto | Graph
+
+DEMO = "demo:"
+
+
+def open_model(source: Source) -> onnx.ModelProto:
+    """The model a source stands for; ``demo:NAME`` is a built-in one.
+
+    Raises InvalidModel, naming the file, when there is no valid model.
+    """
+    if isinstance(source, Graph):
+        return to_onnx(source)
+    if isinstance(source, str) and source.startswith(DEMO):
+        return to_onnx(demo(source.removeprefix(DEMO)))
+    return read(source)
+
+
+def open_graph(source: Source, *, freeze_defaults: bool = False) -> Graph:
+    """The graph a source stands for; a Graph is handed back as it is.
+
+    ``freeze_defaults`` makes constants of the initializers that a caller could override.
+    """
+    if isinstance(source, Graph):
+        return source
+    return from_onnx(open_model(source), freeze_defaults=freeze_defaults, base_dir=folder_of(source))
+
+
+def folder_of(source: Source) -> Path | None:
+    """The folder in which a source's external data lies; None when it is not a file."""
+    path = path_of(source)
+    return None if path is None else path.parent
+
+
+def path_of(source: Source) -> Path | None:
+    """The file a source is; None when it is not one."""
+    if isinstance(source, str) and source.startswith(DEMO):
+        return None
+    return Path(source) if isinstance(source, (str, os.PathLike)) else None

@@ -1,0 +1,36 @@
+"""Whether two models are the same function."""
+
+from collections.abc import Mapping, Sequence
+
+from convgraph.compiler.sources import Source, open_graph, open_model
+from convgraph.ir.tensor import Array
+from convgraph.numerics.compare import Verification, verify_models
+from convgraph.numerics.tolerance import accumulated_length
+
+
+def verify(
+    before: Source,
+    after: Source,
+    *,
+    trials: int = 3,
+    seed: int = 0,
+    rtol: float | None = None,
+    atol: float | None = None,
+    feeds: Sequence[Mapping[str, Array]] | None = None,
+    timeout: float | None = None,
+) -> Verification:
+    """Compare two models in onnxruntime, optimisations off, on seeded feeds; see ``verify_models``.
+
+    ``timeout`` is in seconds. Raises InvalidModel when either is not a model.
+    """
+    return verify_models(
+        open_model(before),
+        open_model(after),
+        lengths=accumulated_length(open_graph(before)),
+        trials=trials,
+        seed=seed,
+        rtol=rtol,
+        atol=atol,
+        feeds=feeds,
+        timeout=timeout,
+    )

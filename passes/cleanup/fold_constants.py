@@ -1,0 +1,113 @@
+"""Compute at compile time what depends on nothing but constants.
+
+    f(c₁, …, cₙ) -> c        c = f evaluated in float64, rounded once to the result's element type
+
+Exact up to that rounding. An operation convgraph has no meaning for is computed by the runtime, when one is
+handed in as ``runtime``. Results that would grow the model by more than ``size_limit`` bytes stay as they
+are: a ConstantOfShape of 187 bytes must not become 16 MB.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from convgraph.ir.edit import Edit
+from convgraph.ir.graph import Graph, Value
+from convgraph.ir.ops import BatchNormalization, Constant, Dropout, Input, Opaque, Op
+from convgraph.ir.tensor import Array, DataType, Tensor
+from convgraph.numerics.evaluate import evaluate_op
+from convgraph.passes.rewrite import Rewrite, requirement
+
+Runtime = Callable[[Graph, int], tuple[Array, ...]]
+
+_RANDOM = frozenset(
+    ["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computable:
+    """A node that reads constants only, the tensors it reads, and its results."""
+
+    node: int
+    tensors: tuple[Tensor | None, ...]
+    results: tuple[Value, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldConstants(Rewrite[Computable]):
+    """Compute at compile time what depends on nothing but constants."""
+
+    name: ClassVar[str] = "fold-constants"
+    roots: ClassVar[tuple[type[Op], ...]] = (Op,)
+
+    size_limit: int = 1 << 20
+    runtime: Runtime | None = None
+
+    def find(self, graph: Graph, node: int) -> Computable | None:
+        """A node whose operands are all constants."""
+        if isinstance(graph.op(node), (Constant, Input)) or graph.is_unread(node):
+            return None
+        operands = graph.operands(node)
+        tensors = tuple(graph.constant(operand) for operand in operands)
+        if any(o is not None and t is None for o, t in zip(operands, tensors, strict=True)):
+            return None
+        return Computable(node=node, tensors=tensors, results=graph.results(node))
+
+    @requirement
+    def it_always_computes_the_same(self, graph: Graph, m: Computable) -> bool:
+        """It is neither random nor in training mode."""
+        op = graph.op(m.node)
+        if isinstance(op, Opaque):
+            return op.op_type not in _RANDOM and not op.subgraphs
+        training = isinstance(op, BatchNormalization) and op.training_mode
+        return not training and not (isinstance(op, Dropout) and graph.operand(m.node, 2) is not None)
+
+    @requirement
+    def its_meaning_is_known(self, graph: Graph, m: Computable) -> bool:
+        """convgraph, or a runtime at hand, can compute it."""
+        op = graph.op(m.node)
+        return not isinstance(op, Opaque) or (self.runtime is not None and op.domain == "")
+
+    @requirement
+    def the_model_grows_within_the_limit(self, graph: Graph, m: Computable) -> bool:
+        """Its results have known sizes and exceed what only it reads by at most ``size_limit`` bytes."""
+        sizes = [graph.type(result).nbytes for result in m.results]
+        known = [size for size in sizes if size is not None]
+        foreign = any(graph.type(result).dtype is DataType.UNDEFINED for result in m.results)
+        return len(known) == len(sizes) and not foreign and sum(known) <= self.size_limit + _freed(graph, m)
+
+    def apply(self, edit: Edit, m: Computable) -> None:
+        """Compute the results and put constants in their place."""
+        arrays = self._computed(edit.graph, m)
+        for result, array in zip(m.results, arrays, strict=False):
+            dtype = edit.graph.type(result).dtype
+            with np.errstate(over="ignore", invalid="ignore"):  # overflowing to infinity is the type's way
+                constant = edit.constant(array.astype(dtype.numpy, copy=False), name="folded")
+            edit.replace(result, constant)
+
+    def _computed(self, graph: Graph, m: Computable) -> tuple[Array, ...]:
+        op = graph.op(m.node)
+        if isinstance(op, Opaque) and self.runtime is not None:
+            return self.runtime(graph, m.node)
+        operands = [None if t is None else _widened(t.numpy()) for t in m.tensors]
+        return evaluate_op(op, operands, outputs=len(m.results))
+
+
+def _freed(graph: Graph, m: Computable) -> int:
+    """Bytes of the constants that nothing but this node reads."""
+    alone = {
+        operand: graph.constant(operand)
+        for operand in graph.operands(m.node)
+        if operand is not None
+        and not graph.is_output(operand)
+        and all(use.node == m.node for use in graph.readers(operand))
+    }
+    return sum(tensor.nbytes for tensor in alone.values() if tensor is not None)
+
+
+def _widened(array: Array) -> Array:
+    is_float = DataType.of(array.dtype).is_float
+    return array.astype(np.float64) if is_float else array

@@ -1,0 +1,63 @@
+"""Remove operations that hand their operand on unchanged.
+
+    identity(x) -> x        cast(x, type of x) -> x        concat(x) = sum(x) = max(x) = min(x) = mean(x) -> x
+    transpose(x, 0 1 2 …) -> x
+
+Exact: nothing is computed before or after.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from convgraph.passes.rewrite import Rewrite, requirement
+
+from convgraph.ir.edit import Edit
+from convgraph.ir.graph import Graph, Value
+from convgraph.ir.ops import Cast, Concat, Constant, Identity, Input, Max, Mean, Min, Op, Sum, Transpose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassedOn:
+    """``result`` always equals ``source``."""
+
+    source: Value
+    result: Value
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveIdentity(Rewrite[PassedOn]):
+    """Remove operations that hand their operand on unchanged."""
+
+    name: ClassVar[str] = "remove-identity"
+    roots: ClassVar[tuple[type[Op], ...]] = (Identity, Cast, Concat, Sum, Max, Min, Mean, Transpose)
+
+    def find(self, graph: Graph, node: int) -> PassedOn | None:
+        """An operation whose only operand is its result."""
+        operands = graph.operands(node)
+        if len(operands) != 1 or operands[0] is None or not _changes_nothing(graph, node, operands[0]):
+            return None
+        return PassedOn(source=operands[0], result=Value(node, 0))
+
+    @requirement
+    def the_names_of_the_interface_stay(self, graph: Graph, m: PassedOn) -> bool:
+        """It does not join a graph output to an input, a constant or another output."""
+        return may_stand_for(graph, m.source, m.result)
+
+    def apply(self, edit: Edit, m: PassedOn) -> None:
+        """Let the readers read the source."""
+        edit.replace(m.result, m.source)
+
+
+def may_stand_for(graph: Graph, source: Value, result: Value) -> bool:
+    """Whether ``source`` can take the place of ``result`` without an Identity that keeps a name."""
+    fixed = graph.is_output(source) or isinstance(graph.producer(source), (Constant, Input))
+    return not (fixed and graph.is_output(result))
+
+
+def _changes_nothing(graph: Graph, node: int, source: Value) -> bool:
+    op = graph.op(node)
+    if isinstance(op, Cast):
+        return op.to is graph.type(source).dtype
+    if isinstance(op, Transpose):
+        return op.perm is not None and op.perm == tuple(range(len(op.perm)))
+    return True

@@ -1,0 +1,110 @@
+"""What a rewrite is: a shape to find, requirements that say when it is right, and the algebra to apply.
+
+``find`` looks at the shape of the subgraph only and returns a frozen dataclass that names the roles. Each
+method marked ``@requirement`` is a fact that must hold, checked in the order they are written; the first
+line of its docstring is the reason a user reads when it does not. ``apply`` may then assume all of them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from convgraph.ir.edit import Edit
+from convgraph.ir.graph import Graph
+from convgraph.ir.ops import Op
+
+Match = TypeVar("Match")
+Measure = Callable[[Graph], Any]
+_Fact = TypeVar("_Fact", bound=Callable[..., bool])
+
+
+def requirement(fact: _Fact) -> _Fact:
+    """Mark a method ``(self, graph, match) -> bool`` as a fact that must hold before ``apply``."""
+    if not fact.__doc__:
+        raise TypeError(f"requirement {fact.__name__}: no docstring; the reason users see when it fails")
+    fact.__dict__["is_requirement"] = True
+    return fact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """One fact a rewrite needs: its name, the reason in words, and the check."""
+
+    name: str
+    reason: str
+    holds: Callable[..., bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why a rewrite that matched at a node was not applied there."""
+
+    rewrite: str
+    at: str
+    requirement: str
+    reason: str
+
+
+def op_count(graph: Graph) -> int:
+    """Measure: how many operations compute something."""
+    return sum(1 for _ in graph.compute_nodes())
+
+
+def node_count(graph: Graph) -> int:
+    """Measure: how many nodes there are, constants included."""
+    return len(graph)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rewrite(ABC, Generic[Match]):
+    """A local change that keeps what the graph computes. Options are the fields of the dataclass.
+
+    ``roots`` are the operations at which ``find`` can start. ``measure`` is a number that every application
+    lowers, so that no two rewrites chase each other. ``after`` names rewrites that must not run later in a
+    pipeline. ``exact`` is False for a rewrite that changes the function by more than rounding.
+    """
+
+    name: ClassVar[str]
+    roots: ClassVar[tuple[type[Op], ...]]
+    after: ClassVar[tuple[str, ...]] = ()
+    exact: ClassVar[bool] = True
+    measure: ClassVar[Measure] = staticmethod(op_count)
+
+    @abstractmethod
+    def find(self, graph: Graph, node: int) -> Match | None:
+        """The match rooted at ``node``, or None. Looks at the shape of the subgraph only, changes nothing."""
+
+    @abstractmethod
+    def apply(self, edit: Edit, match: Match) -> None:
+        """Carry out the rewrite. Called only when every requirement holds."""
+
+    @classmethod
+    def requirements(cls) -> tuple[Requirement, ...]:
+        """What must hold before ``apply``, in the order it is checked: the class's own, then its bases'."""
+        facts: dict[str, Callable[..., bool]] = {}
+        for base in cls.__mro__:
+            own = {n: f for n, f in vars(base).items() if getattr(f, "is_requirement", False)}
+            facts = {**facts, **{n: f for n, f in own.items() if n not in facts}}
+        return tuple(
+            Requirement(name=name, reason=_first_sentence(fact.__doc__ or ""), holds=fact)
+            for name, fact in facts.items()
+        )
+
+    @classmethod
+    def equation(cls) -> str:
+        """The identity behind the rewrite, as its module's docstring states it."""
+        doc = __import__(cls.__module__, fromlist=["__doc__"]).__doc__ or ""
+        lines = [line.strip() for line in doc.splitlines() if line.startswith("    ")]
+        return "; ".join(lines)
+
+    def refusal(self, graph: Graph, match: Match, *, at: str) -> Refusal | None:
+        """The first requirement that does not hold for a match, or None when all do."""
+        for fact in self.requirements():
+            if not fact.holds(self, graph, match):
+                return Refusal(rewrite=self.name, at=at, requirement=fact.name, reason=fact.reason)
+        return None
+
+
+def _first_sentence(doc: str) -> str:
+    return " ".join(doc.strip().split("\n\n", maxsplit=1)[0].split())

@@ -1,0 +1,111 @@
+"""The laws, each a function that raises AssertionError with what broke it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from convgraph.errors import ConvgraphError
+from convgraph.exporters.onnx_model import to_onnx
+from convgraph.ir.edit import Edit
+from convgraph.ir.graph import Graph
+from convgraph.ir.ops import Constant
+from convgraph.ir.wellformed import check
+from convgraph.passes import Pipeline, Refusal, Rewrite
+from laws.draw import Draw
+from laws.meaning import difference
+
+AnyRewrite = Rewrite[Any]
+Example = Callable[[Draw], Graph]
+
+
+def interface(graph: Graph) -> object:
+    """Names, order and types of a graph's inputs and outputs."""
+    return [[(graph.value_name(v), graph.type(v)) for v in side] for side in (graph.inputs, graph.outputs)]
+
+
+def encoded(graph: Graph) -> bytes:
+    """The graph as ONNX bytes: two graphs with the same are the same model."""
+    return bytes(to_onnx(graph).SerializeToString(deterministic=True))
+
+
+def constant_bytes(graph: Graph) -> int:
+    """Bytes of all constants of a graph."""
+    return sum(op.tensor.nbytes for n in graph.nodes() if isinstance(op := graph.op(n), Constant))
+
+
+def rewrites_and_stays_well_formed(rewrite: AnyRewrite, graph: Graph) -> None:
+    """Law 1: an example is rewritten; every step is well-formed and keeps the interface."""
+    pipeline = Pipeline([rewrite])
+    _, trace = pipeline.run(graph)
+    assert trace.applications, f"never applied; refused: {trace.refusals}"
+    for step in range(1, len(trace.applications) + 1):
+        result, _ = pipeline.run(graph, stop_after=step)
+        check(result)
+        assert interface(result) == interface(graph)
+
+
+def means_the_same(rewrite: AnyRewrite, graph: Graph, *, dyadic: bool, bound: float = 0.0) -> None:
+    """Law 2: bit for bit on dyadic numbers, within the derived tolerance on real ones."""
+    result, _ = Pipeline([rewrite]).run(graph)
+    assert not difference(graph, result, dyadic=dyadic, bound=bound)
+
+
+def lowers_its_measure(rewrite: AnyRewrite, graph: Graph) -> None:
+    """Law 3: every application lowers the measure the rewrite names."""
+    pipeline = Pipeline([rewrite])
+    _, trace = pipeline.run(graph)
+    steps = [pipeline.run(graph, stop_after=step)[0] for step in range(len(trace.applications) + 1)]
+    values = [rewrite.measure(step) for step in steps]
+    assert all(later < earlier for earlier, later in zip(values, values[1:], strict=False)), values
+
+
+def comes_to_rest(rewrite: AnyRewrite, graph: Graph) -> None:
+    """Law 4: a second run changes nothing, and the input graph is untouched by either."""
+    before = encoded(graph)
+    result, _ = Pipeline([rewrite]).run(graph)
+    again, trace = Pipeline([rewrite]).run(result)
+    assert not trace.applications
+    assert encoded(again) == encoded(result)
+    assert encoded(graph) == before
+
+
+def refuses_for(rewrite: AnyRewrite, graph: Graph, requirement: str) -> None:
+    """Law 5: the near miss fails this requirement, the ones checked before it hold, and nothing is applied."""
+    result, trace = Pipeline([rewrite]).run(graph)
+    assert not trace.applications
+    assert requirement in {refusal.requirement for refusal in trace.refusals}, trace.refusals
+    assert encoded(result) == encoded(graph)
+
+
+def requirement_is_necessary(rewrite: AnyRewrite, graph: Graph, requirement: str) -> None:
+    """Law 6: forced past the requirement, the rewrite gives a wrong, invalid, unbuildable or costlier graph."""
+    match, node = _refused_match(rewrite, graph, requirement)
+    forced = graph.copy()
+    edit = Edit(forced, near=node)
+    try:
+        rewrite.apply(edit, match)
+        edit.sweep()
+        check(forced)
+    except (ConvgraphError, AssertionError, ArithmeticError, LookupError, TypeError, ValueError):
+        return  # unbuildable or invalid
+    if interface(forced) != interface(graph) or not rewrite.measure(forced) < rewrite.measure(graph):
+        return
+    limit = getattr(rewrite, "size_limit", None)
+    if limit is not None and constant_bytes(forced) > constant_bytes(graph) + limit:
+        return  # costlier: the model grows past what the rewrite's own option allows
+    wrong = [difference(graph, forced, dyadic=dyadic) for dyadic in (True, False)]
+    assert any(wrong), f"{requirement} refuses a rewrite that would have been right"
+
+
+def _refused_match(rewrite: AnyRewrite, graph: Graph, requirement: str) -> tuple[Any, int]:
+    for node in graph.nodes():
+        match = rewrite.find(graph, node) if isinstance(graph.op(node), rewrite.roots) else None
+        refusal: Refusal | None = None if match is None else rewrite.refusal(graph, match, at="")
+        if refusal is not None and refusal.requirement == requirement:
+            return match, node
+    raise AssertionError(f"no match is refused for {requirement}")
+
+
+def has_a_near_miss_each(rewrite: AnyRewrite, near_misses: Mapping[str, Sequence[Example]]) -> None:
+    """Law 5, completeness: every requirement has a near miss, and no near miss is for anything else."""
+    assert {fact.name for fact in rewrite.requirements()} == {name for name, graphs in near_misses.items() if graphs}
+

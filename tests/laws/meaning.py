@@ -1,0 +1,75 @@
+"""Whether two graphs mean the same: in float64 by ``evaluate``, and exported, in onnxruntime unoptimised."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnxruntime as ort
+
+from convgraph.errors import UnsupportedOp
+from convgraph.exporters.onnx_model import to_onnx
+from convgraph.ir.graph import Graph
+from convgraph.ir.tensor import Array, DataType
+from convgraph.numerics.evaluate import evaluate
+from convgraph.numerics.tolerance import accumulated_length, tolerance
+from laws.draw import feeds_for
+
+Outputs = Mapping[str, Array]
+
+
+def in_onnxruntime(graph: Graph, feeds: Mapping[str, Array]) -> Outputs:
+    """The graph's outputs, computed by onnxruntime with its optimisations off."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(
+        to_onnx(graph).SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return dict(zip([o.name for o in session.get_outputs()], session.run(None, dict(feeds)), strict=True))
+
+
+def difference(before: Graph, after: Graph, *, dyadic: bool, bound: float = 0.0) -> str:
+    """Where two graphs differ over all feeds, in words; "" when nowhere.
+
+    Dyadic feeds are compared bit for bit (−0 equal to 0); real ones within the tolerance that element type and
+    reduction length give, plus ``bound`` times the output's largest value.
+    """
+    lengths = accumulated_length(before)
+    for feeds in feeds_for(before, dyadic=dyadic):
+        for run in (evaluate, in_onnxruntime):
+            try:
+                expected, found = run(before, feeds), run(after, feeds)
+            except UnsupportedOp:
+                continue  # the oracle has no meaning for it; onnxruntime, next, has
+            for name, reference in expected.items():
+                allowed = 0.0 if dyadic and not bound else _allowed(before, name, reference, lengths, bound)
+                where = _mismatch(reference, found[name], allowed)
+                if where:
+                    return f"{run.__name__}: {name}{where}"
+    return ""
+
+
+def _allowed(
+    graph: Graph, name: str, reference: Array, lengths: Mapping[str, float], bound: float
+) -> float:
+    dtype = graph.type(graph.value(name)).dtype
+    if not dtype.is_float or not reference.size:
+        return 0.0
+    scale = float(np.max(np.abs(reference[np.isfinite(reference)]), initial=0.0))
+    return tolerance(dtype, length=lengths[name], scale=scale) + bound * scale
+
+
+def _mismatch(reference: Array, found: Array, allowed: float) -> str:
+    if reference.shape != found.shape:
+        return f" has shape {found.shape}, not {reference.shape}"
+    if DataType.of(reference.dtype).is_float:
+        both_nan = np.isnan(reference) & np.isnan(found)
+        with np.errstate(invalid="ignore"):
+            near = np.abs(found.astype(np.float64) - reference) <= allowed
+        wrong = ~(near | both_nan | (reference == found))
+    else:
+        wrong = reference != found
+    if not wrong.any():
+        return ""
+    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    return f"{list(index)} is {found[index]!r}, not {reference[index]!r} within {allowed}"

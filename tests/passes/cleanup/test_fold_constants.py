@@ -1,0 +1,108 @@
+"""Tables for fold-constants."""
+
+import numpy as np
+import onnx
+
+from convgraph.compiler.runtime import compute_node
+from convgraph.importers.onnx_model import from_onnx
+from convgraph.ir.build import GraphBuilder
+from convgraph.ir.graph import Graph
+from convgraph.ir.ops import Add, Dropout, Exp, Expand, MatMul, Mul, Neg, Op, Reshape, Transpose
+from convgraph.ir.tensor import Array
+from laws.draw import Draw
+
+OPTIONS = {"size_limit": 256, "runtime": compute_node}
+
+
+def of_constants(op: Op, *arrays: Array) -> Graph:
+    """x plus an operation on constants."""
+    b = GraphBuilder("g", opset=17)
+    x = b.input("x", shape=("N", 3, "H", "W"))
+    y = b.add(op, *(b.constant(array) for array in arrays), name="c")
+    b.output(b.add(Add(), x, y), name="y")
+    return b.build()
+
+
+def mask_arithmetic(draw: Draw) -> Graph:
+    """A chain: weight times mask, transposed, negated."""
+    b = GraphBuilder("g", opset=17)
+    x = b.input("x", shape=("N", 3, "H", "W"))
+    product = b.add(Mul(), b.constant(draw.weight(1, 3, 1, 1)), b.constant(np.ones((1, 3, 1, 1), np.float32)))
+    turned = b.add(Transpose(perm=(0, 1, 3, 2)), product)
+    b.output(b.add(Add(), x, b.add(Neg(), turned)), name="y")
+    return b.build()
+
+
+def to_the_output(draw: Draw) -> Graph:
+    """The folded value is itself a graph output."""
+    b = GraphBuilder("g", opset=17)
+    b.output(b.add(Exp(), b.input("x", shape=(2, "W"))), name="y")
+    b.output(b.add(Neg(), b.constant(draw.weight(2, 3))), name="z")
+    return b.build()
+
+
+def from_text(text: str) -> Graph:
+    """A graph from ONNX's own text form, for operations that have no class here."""
+    return from_onnx(onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> {text}'))
+
+
+def left_to_the_runtime(draw: Draw) -> Graph:
+    """CumSum, which only the runtime can compute."""
+    del draw
+    return from_text(
+        "g (float[3, W] x) => (float[3, W] y) <float[3, 1] w = {1, 2, 3}, int64[1] axis = {0}>"
+        "{ c = CumSum(w, axis) y = Add(x, c) }"
+    )
+
+
+def random(draw: Draw) -> Graph:
+    """Random numbers, new ones at every run."""
+    del draw
+    return from_text(
+        "g (float[3, W] x) => (float[3, W] y) <float[3, 1] w = {1, 2, 3}>"
+        "{ c = RandomNormalLike <dtype = 1> (w) y = Add(x, c) }"
+    )
+
+
+def training_dropout(draw: Draw) -> Graph:
+    """A Dropout in training mode."""
+    data, ratio, mode = np.abs(draw.factor(1, 3, 4, 5)), np.full((), 0.5, np.float32), np.array(1, bool)
+    b = GraphBuilder("g", opset=17)
+    x = b.input("x", shape=("N", 3, 4, 5))
+    c = b.add(Dropout(), *(b.constant(array) for array in (data, ratio, mode)), name="c")
+    b.output(b.add(Add(), x, c), name="y")
+    return b.build()
+
+
+def custom(draw: Draw) -> Graph:
+    """An operation of a domain nobody here knows."""
+    del draw
+    return from_onnx(
+        onnx.parser.parse_model(
+            '<ir_version: 8, opset_import: ["" : 17, "my.domain" : 1]>'
+            "g (float[3, W] x) => (float[3, W] y) <float[3, 1] w = {1, 2, 3}>"
+            "{ c = my.domain.Mystery(w) y = Add(x, c) }"
+        )
+    )
+
+
+def bomb(draw: Draw) -> Graph:
+    """Four bytes that would become a thousand."""
+    return of_constants(Expand(), draw.weight(1, 1, 1, 1), np.array([1, 1, 16, 16]))
+
+
+EXAMPLES = {
+    "sum": lambda draw: of_constants(Add(), draw.weight(3, 1, 1), draw.weight(1, 3, 1, 1)),
+    "product of matrices": lambda draw: of_constants(MatMul(), draw.weight(3, 2), draw.weight(2, 1)),
+    "reshape": lambda draw: of_constants(Reshape(), draw.weight(3), np.array([1, 3, 1, 1])),
+    "large but no growth": lambda draw: of_constants(Neg(), draw.weight(1, 3, 9, 9)),
+    "mask arithmetic": mask_arithmetic,
+    "to the output": to_the_output,
+    "left to the runtime": left_to_the_runtime,
+}
+
+NEAR_MISSES = {
+    "it_always_computes_the_same": [random, training_dropout],
+    "its_meaning_is_known": [custom],
+    "the_model_grows_within_the_limit": [bomb],
+}

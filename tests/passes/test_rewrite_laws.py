@@ -1,0 +1,98 @@
+"""Every rewrite in ALL obeys every law, on the examples and near misses of the test file of the same name."""
+
+import importlib.util
+import re
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from convgraph.passes import ALL, Rewrite
+from laws import check
+from laws.draw import Draw
+
+HERE = Path(__file__).parent
+
+
+def _tables(rewrite: Rewrite[Any]) -> ModuleType:
+    family, module = type(rewrite).__module__.split(".")[-2:]
+    path = HERE / family / f"test_{module}.py"
+    spec = importlib.util.spec_from_file_location(f"tables_of_{module}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    return tables
+
+
+TABLES = {rewrite.name: _tables(rewrite) for rewrite in ALL}
+REWRITES = {r.name: replace(r, **getattr(TABLES[r.name], "OPTIONS", {})) for r in ALL}
+EXAMPLES = [(r, e) for r in REWRITES for e in TABLES[r].EXAMPLES]
+NEAR_MISSES = [
+    (r, q, i) for r in REWRITES for q, graphs in TABLES[r].NEAR_MISSES.items() for i in range(len(graphs))
+]
+
+
+@pytest.mark.parametrize("dyadic", [True, False], ids=["dyadic", "real"])
+@pytest.mark.parametrize(("name", "example"), EXAMPLES)
+def test_examples(name: str, example: str, dyadic: bool) -> None:
+    rewrite = REWRITES[name]
+    graph = TABLES[name].EXAMPLES[example](Draw(dyadic=dyadic))
+    check.rewrites_and_stays_well_formed(rewrite, graph)
+    check.means_the_same(rewrite, graph, dyadic=dyadic)
+    check.lowers_its_measure(rewrite, graph)
+    check.comes_to_rest(rewrite, graph)
+
+
+@pytest.mark.parametrize(("name", "requirement", "index"), NEAR_MISSES)
+def test_near_misses(name: str, requirement: str, index: int) -> None:
+    rewrite = REWRITES[name]
+    for dyadic in (True, False):
+        graph = TABLES[name].NEAR_MISSES[requirement][index](Draw(dyadic=dyadic))
+        check.refuses_for(rewrite, graph, requirement)
+    check.requirement_is_necessary(rewrite, graph, requirement)
+
+
+@pytest.mark.parametrize("name", REWRITES)
+def test_every_requirement_has_a_near_miss(name: str) -> None:
+    check.has_a_near_miss_each(REWRITES[name], TABLES[name].NEAR_MISSES)
+
+
+@pytest.mark.parametrize(
+    ("name", "requirement"), [(r.name, fact.name) for r in ALL for fact in r.requirements()]
+)
+def test_the_laws_notice_a_requirement_that_always_holds(
+    name: str, requirement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def always(*_: object) -> bool:
+        """True, whatever the graph."""
+        return True
+
+    rewrite = REWRITES[name]
+    owner = next(base for base in type(rewrite).__mro__ if requirement in vars(base))
+    always.__dict__["is_requirement"] = True
+    monkeypatch.setattr(owner, requirement, always)
+    broken = 0
+    for near_miss in TABLES[name].NEAR_MISSES[requirement]:
+        with pytest.raises(Exception):  # noqa: B017, PT011 - the law's AssertionError, or the rewrite's own failure
+            check.refuses_for(rewrite, near_miss(Draw(dyadic=True)), requirement)
+        broken += 1
+    assert broken
+
+
+@pytest.mark.parametrize("rewrite", ALL, ids=lambda r: r.name)
+def test_file_class_and_name_agree(rewrite: Rewrite[Any]) -> None:
+    module = type(rewrite).__module__.rsplit(".", maxsplit=1)[-1]
+    assert rewrite.name == module.replace("_", "-")
+    assert type(rewrite).__name__ == "".join(word.capitalize() for word in module.split("_"))
+
+
+@pytest.mark.parametrize("rewrite", ALL, ids=lambda r: r.name)
+def test_the_module_opens_with_its_equation(rewrite: Rewrite[Any]) -> None:
+    assert re.search(r"->", rewrite.equation())
+
+
+def test_names_are_unique() -> None:
+    assert len({rewrite.name for rewrite in ALL}) == len(ALL)
