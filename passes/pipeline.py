@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from convgraph.analysis.cost import Cost, node_cost
-from convgraph.passes.rewrite import Refusal, Rewrite
-
 from convgraph.errors import ConvgraphError, PassFailed
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Constant, Op
 from convgraph.ir.wellformed import check
+from convgraph.passes.rewrite import Refusal, Rewrite
 
 AnyRewrite = Rewrite[Any]
 

@@ -45,8 +45,8 @@ class OptimizeResult:
 
     @property
     def changed(self) -> bool:
-        """Whether any rewrite was applied."""
-        return bool(self.trace.applications)
+        """Whether the rewrites make a difference to the file: fusing what a file cannot say fused does not."""
+        return bool(self.trace.applications) and encoded(to_onnx(self.original)) != encoded(self.proto)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -135,7 +135,12 @@ def optimize(
     )
 
 
+def encoded(model: onnx.ModelProto) -> bytes:
+    """A model's bytes, the same for equal models."""
+    return bytes(model.SerializeToString(deterministic=True))
+
+
 def _facts(model: onnx.ModelProto, *, path: str | None) -> FileFacts:
-    encoded = model.SerializeToString(deterministic=True)
+    content = encoded(model)
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
-    return FileFacts(path=path, sha256=hashlib.sha256(encoded).hexdigest(), bytes=len(encoded), opset=opset)
+    return FileFacts(path=path, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content), opset=opset)

@@ -7,6 +7,7 @@ that a pass knows where to look next and what its rewrite left unread.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from convgraph.errors import InvalidModel
 from convgraph.ir.graph import Graph, NodeInfo, Use, Value, ValueInfo
@@ -36,23 +37,37 @@ class Edit:
 
     # ---- adding ----
 
-    def add(self, op: Op, *operands: Value | None, name: str = "", like: int | None = None) -> Value:
+    def add(
+        self,
+        op: Op,
+        *operands: Value | None,
+        name: str = "",
+        like: int | None = None,
+        fused: int | None = None,
+    ) -> Value:
         """Add an operation and return its first result.
 
         ``name`` is a stem for the result's name. ``like`` is a node that the new one stands in for: it hands
-        on its name, doc string, metadata and place. Raises InvalidModel when the operation cannot take these
-        operands.
+        on its name, doc string, metadata and place. ``fused`` is a node whose operation becomes part of the
+        new one: what it and its first operand were called is kept for when they are written apart again.
+        Raises InvalidModel when the operation cannot take these operands.
         """
-        return self.add_all(op, *operands, name=name, like=like)[0]
+        return self.add_all(op, *operands, name=name, like=like, fused=fused)[0]
 
     def add_all(
-        self, op: Op, *operands: Value | None, name: str = "", like: int | None = None, outputs: int = 1
+        self,
+        op: Op,
+        *operands: Value | None,
+        name: str = "",
+        like: int | None = None,
+        fused: int | None = None,
+        outputs: int = 1,
     ) -> tuple[Value, ...]:
         """Add an operation with ``outputs`` results, named ``name``, ``name_1``, … where free."""
         types = op.infer_all(tuple(None if v is None else self.graph.type(v) for v in operands))
         names = [self.graph.fresh_name(name or self._stem(op)) for _ in range(outputs)]
         infos = [ValueInfo(name=n, type=t) for n, t in zip(names, types, strict=False)]
-        results = self.graph.insert(op, operands, results=infos, info=self._node_info(like))
+        results = self.graph.insert(op, operands, results=infos, info=self._node_info(like, fused))
         self.touched[results[0].node] = None
         self._fresh.update(results)
         return results
@@ -143,13 +158,19 @@ class Edit:
                 return f"{names[0]}_{op.label.lower()}"
         return op.label.lower()
 
-    def _node_info(self, like: int | None) -> NodeInfo:
+    def _node_info(self, like: int | None, fused: int | None) -> NodeInfo:
         place = self.near if like is None else like
         if place is None or place not in self.graph:
             return NodeInfo()
         old = self.graph.info(place)
         order = (old.order[0], self.graph.next_order)
-        return NodeInfo(order=order) if like is None else replace(old, order=order)
+        info = NodeInfo(order=order) if like is None else replace(old, order=order)
+        return info if fused is None else replace(info, **self._fusion(fused))
+
+    def _fusion(self, fused: int) -> dict[str, Any]:
+        first = self.graph.operand(fused, 0)
+        between = None if first is None else self.graph.value_info(first)
+        return {"between": between, "fused": self.graph.info(fused)}
 
     def _hand_over_name(self, old: Value, new: Value) -> None:
         info = self.graph.value_info(old)

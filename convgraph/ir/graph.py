@@ -56,12 +56,18 @@ class ValueInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeInfo:
-    """What a node is called, and its place: nodes that no edge orders are listed by ``order``."""
+    """What a node is called, and its place: nodes that no edge orders are listed by ``order``.
+
+    For an operation with another one fused into it, ``between`` is what the value between the two was called and
+    ``fused`` the second one's own node, so that both are written apart under their old names.
+    """
 
     name: str = ""
     doc: str = ""
     metadata: Mapping[str, str] = field(default_factory=_no_strings)
     order: tuple[int, ...] = ()
+    between: ValueInfo | None = None
+    fused: "NodeInfo | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

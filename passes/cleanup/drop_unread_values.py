@@ -9,11 +9,10 @@ interface.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from convgraph.passes.rewrite import Measure, Rewrite, node_count, requirement
-
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Input, Op
+from convgraph.passes.rewrite import Measure, Rewrite, node_count, requirement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import BatchNormalization, Constant, Dropout, Input, Opaque, Op
+from convgraph.ir.ops import BatchNormalization, Constant, Dropout, Input, Op, Opaque
 from convgraph.ir.tensor import Array, DataType, Tensor
 from convgraph.numerics.evaluate import evaluate_op
 from convgraph.passes.rewrite import Rewrite, requirement

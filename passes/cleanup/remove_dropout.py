@@ -8,12 +8,11 @@ Exact: outside training Dropout is the identity (ONNX operator specification).
 from dataclasses import dataclass
 from typing import ClassVar
 
-from convgraph.passes.cleanup.remove_identity import may_stand_for
-from convgraph.passes.rewrite import Rewrite, requirement
-
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Dropout, Op
+from convgraph.passes.cleanup.remove_identity import may_stand_for
+from convgraph.passes.rewrite import Rewrite, requirement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,10 @@ Exact: nothing is computed before or after.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from convgraph.passes.rewrite import Rewrite, requirement
-
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Cast, Concat, Constant, Identity, Input, Max, Mean, Min, Op, Sum, Transpose
+from convgraph.passes.rewrite import Rewrite, requirement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

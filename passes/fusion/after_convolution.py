@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
 import numpy as np
-from convgraph.passes.fusion.channelwise import Vector, output_channels, scaled
-from convgraph.passes.rewrite import Rewrite, requirement
 
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Convolution
 from convgraph.ir.tensor import Array
+from convgraph.passes.fusion.channelwise import Vector, output_channels, scaled
+from convgraph.passes.rewrite import Rewrite, requirement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

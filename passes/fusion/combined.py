@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from convgraph.ir.graph import Graph, Value
+from convgraph.ir.ops import Op
+from convgraph.ir.tensor import Tensor
 from convgraph.passes.fusion.after_convolution import (
     AfterConvolution,
     FoldIntoWeights,
@@ -11,10 +14,6 @@ from convgraph.passes.fusion.after_convolution import (
 )
 from convgraph.passes.fusion.channelwise import Vector, channel_vector
 from convgraph.passes.rewrite import requirement
-
-from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Op
-from convgraph.ir.tensor import Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from convgraph.passes.fusion.after_convolution import AfterConvolution, FoldIntoWeights, convolution_before
-from convgraph.passes.fusion.channelwise import Vector
-from convgraph.passes.rewrite import requirement
 
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import BatchNormalization, Op
+from convgraph.passes.fusion.after_convolution import AfterConvolution, FoldIntoWeights, convolution_before
+from convgraph.passes.fusion.channelwise import Vector
+from convgraph.passes.rewrite import requirement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

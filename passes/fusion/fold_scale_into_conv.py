@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from convgraph.passes.fusion.channelwise import Vector
-from convgraph.passes.fusion.combined import CombinedConv, CombineWithConstant
-from convgraph.passes.rewrite import requirement
 
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Div, Mul, Op
+from convgraph.passes.fusion.channelwise import Vector
+from convgraph.passes.fusion.combined import CombinedConv, CombineWithConstant
+from convgraph.passes.rewrite import requirement
 
 
 @dataclass(frozen=True, kw_only=True)

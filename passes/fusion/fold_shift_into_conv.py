@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from convgraph.passes.fusion.channelwise import Vector
-from convgraph.passes.fusion.combined import CombinedConv, CombineWithConstant
 
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Add, Op, Sub
+from convgraph.passes.fusion.channelwise import Vector
+from convgraph.passes.fusion.combined import CombinedConv, CombineWithConstant
 
 
 @dataclass(frozen=True, kw_only=True)

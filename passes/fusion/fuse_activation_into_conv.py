@@ -9,16 +9,15 @@ nodes, in the form that runtimes fuse themselves; inside the IR one node says wh
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from convgraph.ir.edit import Edit
+from convgraph.ir.graph import Graph, Value
+from convgraph.ir.ops import Activation, Op
 from convgraph.passes.fusion.after_convolution import (
     AfterConvolution,
     PullIntoConvolution,
     convolution,
     convolution_before,
 )
-
-from convgraph.ir.edit import Edit
-from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Activation, Op
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,4 +56,4 @@ class FuseActivationIntoConv(PullIntoConvolution[ActivatedConv]):
         x, weight, *bias = edit.graph.operands(m.conv)
         op = replace(convolution(edit.graph, m.conv), activation=m.activation)
         operands = (x, weight, bias[0] if bias else None, *m.parameters)
-        edit.replace(m.result, edit.add(op, *operands, like=m.conv))
+        edit.replace(m.result, edit.add(op, *operands, like=m.conv, fused=m.result.node))

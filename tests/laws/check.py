@@ -1,6 +1,7 @@
 """The laws, each a function that raises AssertionError with what broke it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from convgraph.errors import ConvgraphError
@@ -55,7 +56,7 @@ def lowers_its_measure(rewrite: AnyRewrite, graph: Graph) -> None:
     _, trace = pipeline.run(graph)
     steps = [pipeline.run(graph, stop_after=step)[0] for step in range(len(trace.applications) + 1)]
     values = [rewrite.measure(step) for step in steps]
-    assert all(later < earlier for earlier, later in zip(values, values[1:], strict=False)), values
+    assert all(later < earlier for earlier, later in pairwise(values)), values
 
 
 def comes_to_rest(rewrite: AnyRewrite, graph: Graph) -> None:
@@ -69,7 +70,7 @@ def comes_to_rest(rewrite: AnyRewrite, graph: Graph) -> None:
 
 
 def refuses_for(rewrite: AnyRewrite, graph: Graph, requirement: str) -> None:
-    """Law 5: the near miss fails this requirement, the ones checked before it hold, and nothing is applied."""
+    """Law 5: the near miss fails this requirement, those checked before it hold, nothing is applied."""
     result, trace = Pipeline([rewrite]).run(graph)
     assert not trace.applications
     assert requirement in {refusal.requirement for refusal in trace.refusals}, trace.refusals
@@ -77,7 +78,7 @@ def refuses_for(rewrite: AnyRewrite, graph: Graph, requirement: str) -> None:
 
 
 def requirement_is_necessary(rewrite: AnyRewrite, graph: Graph, requirement: str) -> None:
-    """Law 6: forced past the requirement, the rewrite gives a wrong, invalid, unbuildable or costlier graph."""
+    """Law 6: forced past it, the rewrite gives a wrong, invalid, unbuildable or costlier graph."""
     match, node = _refused_match(rewrite, graph, requirement)
     forced = graph.copy()
     edit = Edit(forced, near=node)
@@ -107,5 +108,5 @@ def _refused_match(rewrite: AnyRewrite, graph: Graph, requirement: str) -> tuple
 
 def has_a_near_miss_each(rewrite: AnyRewrite, near_misses: Mapping[str, Sequence[Example]]) -> None:
     """Law 5, completeness: every requirement has a near miss, and no near miss is for anything else."""
-    assert {fact.name for fact in rewrite.requirements()} == {name for name, graphs in near_misses.items() if graphs}
-
+    covered = {name for name, graphs in near_misses.items() if graphs}
+    assert {fact.name for fact in rewrite.requirements()} == covered

@@ -1,7 +1,7 @@
 """Random parameters and feeds, in two characters.
 
-*Dyadic* numbers (small integers, powers of two, variances with var + epsilon = 4ᵏ) make every float operation of a
-fold exact, so that two graphs that mean the same give the same bits. *Real* ones look like a network's.
+*Dyadic* numbers (small integers, powers of two, variances with var + epsilon = 4ᵏ) make every float operation
+of a fold exact, so that two graphs that mean the same give the same bits. *Real* ones look like a network's.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,15 @@ from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Input
 from convgraph.ir.tensor import Array, DataType, TensorType
 
-SIZES = ({"N": 2, "H": 7, "W": 5, "L": 6}, {"N": 1, "H": 4, "W": 9, "L": 11}, {"N": 3, "H": 5, "W": 4, "L": 5})
+SIZES = (
+    {"N": 2, "H": 7, "W": 5, "L": 6},
+    {"N": 1, "H": 4, "W": 9, "L": 11},
+    {"N": 3, "H": 5, "W": 4, "L": 5},
+)
+    {"N": 2, "H": 7, "W": 5, "L": 6},
+    {"N": 1, "H": 4, "W": 9, "L": 11},
+    {"N": 3, "H": 5, "W": 4, "L": 5},
+)
 
 
 class Draw:

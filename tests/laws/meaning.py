@@ -31,8 +31,8 @@ def in_onnxruntime(graph: Graph, feeds: Mapping[str, Array]) -> Outputs:
 def difference(before: Graph, after: Graph, *, dyadic: bool, bound: float = 0.0) -> str:
     """Where two graphs differ over all feeds, in words; "" when nowhere.
 
-    Dyadic feeds are compared bit for bit (−0 equal to 0); real ones within the tolerance that element type and
-    reduction length give, plus ``bound`` times the output's largest value.
+    Dyadic feeds are compared bit for bit (−0 equal to 0); real ones within the tolerance that element type
+    and reduction length give, plus ``bound`` times the output's largest value.
     """
     lengths = accumulated_length(before)
     for feeds in feeds_for(before, dyadic=dyadic):
@@ -49,9 +49,7 @@ def difference(before: Graph, after: Graph, *, dyadic: bool, bound: float = 0.0)
     return ""
 
 
-def _allowed(
-    graph: Graph, name: str, reference: Array, lengths: Mapping[str, float], bound: float
-) -> float:
+def _allowed(graph: Graph, name: str, reference: Array, lengths: Mapping[str, float], bound: float) -> float:
     dtype = graph.type(graph.value(name)).dtype
     if not dtype.is_float or not reference.size:
         return 0.0

@@ -31,8 +31,9 @@ def after_conv(
 ) -> Callable[[Draw], Graph]:
     """A convolution of x (N, C, …) to M channels, then ``tail``.
 
-    ``bias`` is drawn, left out, or one number everywhere. ``overridable`` makes "weight" or "bias" an initializer that a caller may override, ``computed`` a graph input;
-    ``returned`` makes the convolution's own result a graph output too.
+    ``bias`` is drawn, left out, or one number everywhere. ``overridable`` makes "weight" or "bias" an
+    initializer that a caller may override, ``computed`` a graph input; ``returned`` makes the convolution's
+    own result a graph output too.
     """
 
     def build(draw: Draw) -> Graph:

@@ -8,10 +8,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-
-from convgraph.passes import ALL, Rewrite
 from laws import check
 from laws.draw import Draw
+
+from convgraph.passes import ALL, Rewrite
 
 HERE = Path(__file__).parent
 

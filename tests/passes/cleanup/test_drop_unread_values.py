@@ -1,9 +1,10 @@
 """Tables for drop-unread-values."""
 
+from laws.draw import Draw
+
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Abs, Conv, Relu
-from laws.draw import Draw
 
 
 def branch(draw: Draw) -> Graph:

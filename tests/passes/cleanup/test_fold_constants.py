@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+from laws.draw import Draw
 
 from convgraph.compiler.runtime import compute_node
 from convgraph.importers.onnx_model import from_onnx
@@ -9,7 +10,6 @@ from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Add, Dropout, Exp, Expand, MatMul, Mul, Neg, Op, Reshape, Transpose
 from convgraph.ir.tensor import Array
-from laws.draw import Draw
 
 OPTIONS = {"size_limit": 256, "runtime": compute_node}
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import numpy as np
+from laws.draw import Draw
 
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Abs, Dropout, Not
 from convgraph.ir.tensor import DataType
-from laws.draw import Draw
 
 Mode = Callable[[GraphBuilder], Value | None]
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
+from laws.draw import Draw
+
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Abs, Cast, Concat, Identity, Max, Mean, Min, Op, Sum, Transpose
 from convgraph.ir.tensor import DataType
-from laws.draw import Draw
 
 
 def between(op: Op) -> Callable[[Draw], Graph]:

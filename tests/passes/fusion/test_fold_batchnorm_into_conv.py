@@ -2,12 +2,15 @@
 
 import ml_dtypes
 import numpy as np
+from laws.draw import Draw, feeds_for
+from laws.nets import Tail, after_conv
 
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import BatchNormalization, Conv, ConvTranspose, Relu
-from laws.draw import Draw
-from laws.nets import Tail, after_conv
+from convgraph.numerics.evaluate import evaluate
+from convgraph.passes import Pipeline
+from convgraph.passes.fusion.fold_batchnorm_into_conv import FoldBatchnormIntoConv
 
 
 def norm(channels: int = 6, *, dtype: type = np.float32, given: str = "", training: int = 0) -> Tail:
@@ -73,7 +76,9 @@ EXAMPLES = {
 
 NEAR_MISSES = {
     "it_normalises_in_inference_mode": [after_conv(norm(training=1), spatial=(7, 6))],
-    "the_statistics_are_constant": [after_conv(norm(given=name)) for name in ("scale", "beta", "mean", "var")],
+    "the_statistics_are_constant": [
+        after_conv(norm(given=name)) for name in ("scale", "beta", "mean", "var")
+    ],
     "the_weights_are_constant": [
         after_conv(norm(), overridable="weight"),
         after_conv(norm(), overridable="bias"),
@@ -87,11 +92,6 @@ NEAR_MISSES = {
 
 def test_bfloat16_is_folded_in_its_own_type() -> None:
     graph = after_conv(norm(dtype=ml_dtypes.bfloat16), dtype=ml_dtypes.bfloat16)(Draw(dyadic=True))
-    from convgraph.numerics.evaluate import evaluate
-    from convgraph.passes import Pipeline
-    from convgraph.passes.fusion.fold_batchnorm_into_conv import FoldBatchnormIntoConv
-    from laws.draw import feeds_for
-
     folded, trace = Pipeline([FoldBatchnormIntoConv()]).run(graph)
     assert len(trace.applications) == 1
     for feeds in feeds_for(graph, dyadic=True):

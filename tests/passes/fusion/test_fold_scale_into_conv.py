@@ -1,12 +1,12 @@
 """Tables for fold-scale-into-conv."""
 
 import numpy as np
+from laws.draw import Draw
+from laws.nets import Tail, after_conv
 
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Value
 from convgraph.ir.ops import ConvTranspose, Div, Mul, Op, Relu
-from laws.draw import Draw
-from laws.nets import Tail, after_conv
 
 
 def scale(op: Op, *shape: int, left: bool = False, dtype: type = np.float32) -> Tail:

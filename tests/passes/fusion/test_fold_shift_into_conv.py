@@ -1,12 +1,12 @@
 """Tables for fold-shift-into-conv."""
 
 import numpy as np
+from laws.draw import Draw
+from laws.nets import Tail, after_conv
 
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Value
 from convgraph.ir.ops import Add, ConvTranspose, Op, Relu, Sub
-from laws.draw import Draw
-from laws.nets import Tail, after_conv
 
 
 def shift(op: Op, *shape: int, left: bool = False, dtype: type = np.float32) -> Tail:

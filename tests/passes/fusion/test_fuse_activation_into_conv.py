@@ -1,5 +1,8 @@
 """Tables for fuse-activation-into-conv."""
 
+from laws.draw import Draw
+from laws.nets import Tail, after_conv
+
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Value
 from convgraph.ir.ops import (
@@ -19,8 +22,6 @@ from convgraph.ir.ops import (
     Softplus,
     Tanh,
 )
-from laws.draw import Draw
-from laws.nets import Tail, after_conv
 
 
 def activate(op: Activation, *parameters: object) -> Tail:
