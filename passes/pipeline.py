@@ -112,6 +112,7 @@ class _Run:
     ) -> None:
         self.graph = graph
         self._limit = stop_after
+        self._patience = 100 + 50 * len(graph)
         self._progress = progress
         self._applications: list[Application] = []
         self._refusals: dict[tuple[str, int], Refusal] = {}
@@ -179,6 +180,10 @@ class _Run:
         added = range(start, self.graph.next_order)
         after = sum((node_cost(self.graph, n) for n in added if n in self.graph), Cost(macs=0, bytes=0))
         index = len(self._applications) + 1
+        if index > self._patience:
+            raise PassFailed(
+                f"{rewrite.name} at {at}", found=f"{index} applications", expected="a run that comes to rest"
+            )
         record = Application(index=index, rewrite=rewrite.name, at=at, before=before, after=after)
         self._applications.append(record)
         if self._progress is not None:

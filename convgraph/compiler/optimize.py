@@ -5,13 +5,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypedDict
 
 import onnx
 
 from convgraph.analysis.target import target_named
 from convgraph.compiler.runtime import compute_node
 from convgraph.compiler.selection import Level, PassList, select
-from convgraph.compiler.sources import Source, folder_of, open_model, path_of
+from convgraph.compiler.sources import Source, folder_of, naming, open_model, path_of
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.importers.onnx_model import from_onnx
 from convgraph.importers.onnx_overrides import cut, set_input_shapes
@@ -45,8 +47,16 @@ class OptimizeResult:
 
     @property
     def changed(self) -> bool:
-        """Whether the rewrites make a difference to the file: fusing what a file cannot say fused does not."""
+        """Whether the rewrites make a difference to the file (ONNX cannot say fused, so fusing does not)."""
         return bool(self.trace.applications) and encoded(to_onnx(self.original)) != encoded(self.proto)
+
+
+class _Bounds(TypedDict):
+    trials: int
+    rtol: float | None
+    atol: float | None
+    feeds: Sequence[Mapping[str, Array]] | None
+    timeout: float | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,33 +106,22 @@ def optimize(
     Raises InvalidModel when the source is not a valid model, UnsupportedOp for an unknown rewrite or target
     name and PassFailed when a rewrite is at fault.
     """
+    target_named(target)
     clock = _Clock(progress=progress)
-    with clock.stage("import"):
-        target_named(target)
-        original = open_model(source)
-        if input_shapes:
-            original = set_input_shapes(original, input_shapes)
-        if inputs or outputs:
-            original = cut(original, inputs=inputs, outputs=outputs)
+    with clock.stage("import"), naming(source):
+        original = _requested(source, input_shapes=input_shapes, inputs=inputs, outputs=outputs)
         graph = from_onnx(original, freeze_defaults=freeze_defaults, base_dir=folder_of(source))
-        pipeline = select(level=level, passes=passes, skip=skip, size_limit=size_limit, runtime=compute_node)
     with clock.stage("passes"):
+        pipeline = select(level=level, passes=passes, skip=skip, size_limit=size_limit, runtime=compute_node)
         rewritten, trace = pipeline.run(graph, stop_after=stop_after)
     with clock.stage("export"):
         proto = to_onnx(rewritten)
     verification = None
     if verify:
+        bounds = _Bounds(trials=trials, rtol=rtol, atol=atol, feeds=feeds, timeout=verify_timeout)
         with clock.stage("verify"):
-            verification = verify_models(
-                original,
-                proto,
-                lengths=accumulated_length(graph),
-                trials=trials,
-                rtol=rtol,
-                atol=atol,
-                feeds=feeds,
-                timeout=verify_timeout,
-            )
+            lengths = accumulated_length(graph)
+            verification = verify_models(original, proto, lengths=lengths, **bounds)
     return OptimizeResult(
         original=graph,
         graph=rewritten,
@@ -130,9 +129,23 @@ def optimize(
         trace=trace,
         verification=verification,
         seconds={**clock.seconds, "total": sum(clock.seconds.values())},
-        model=_facts(original, path=str(path_of(source) or "") or None),
+        model=_facts(original, path=path_of(source)),
         optimized=_facts(proto, path=None),
     )
+
+
+def _requested(
+    source: Source,
+    *,
+    input_shapes: Mapping[str, Sequence[int | str]] | None,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+) -> onnx.ModelProto:
+    """The model that is to be optimized: the source with shapes fixed and cut as asked."""
+    model = open_model(source)
+    if input_shapes:
+        model = set_input_shapes(model, input_shapes)
+    return cut(model, inputs=inputs, outputs=outputs) if inputs or outputs else model
 
 
 def encoded(model: onnx.ModelProto) -> bytes:
@@ -140,7 +153,12 @@ def encoded(model: onnx.ModelProto) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _facts(model: onnx.ModelProto, *, path: str | None) -> FileFacts:
+def _facts(model: onnx.ModelProto, *, path: Path | None) -> FileFacts:
     content = encoded(model)
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
-    return FileFacts(path=path, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content), opset=opset)
+    return FileFacts(
+        path=None if path is None else str(path),
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+        opset=opset,
+    )

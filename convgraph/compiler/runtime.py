@@ -1,7 +1,7 @@
 """What lower floors need from a runtime, handed to them: computing one node whose operands are constants."""
 
 from convgraph.exporters.onnx_model import to_onnx
-from convgraph.ir.graph import Graph, Header, NodeInfo, ValueInfo
+from convgraph.ir.graph import Graph, Header, NodeInfo, Value, ValueInfo
 from convgraph.ir.ops import Constant
 from convgraph.ir.tensor import Array
 from convgraph.numerics.session import run_model
@@ -13,7 +13,7 @@ def compute_node(graph: Graph, node: int) -> tuple[Array, ...]:
     Results nobody asked for are left out from the end. Raises ConvgraphError when the runtime cannot.
     """
     alone = Graph(Header(name="node", model=graph.model))
-    operands = []
+    operands: list[Value | None] = []
     for slot, operand in enumerate(graph.operands(node)):
         tensor = graph.constant(operand)
         if tensor is None:

@@ -1,11 +1,14 @@
 """Where a model comes from: a file, bytes, a protobuf message, a Graph, or a built-in demo."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import onnx
 
+from convgraph.errors import InvalidModel
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.importers.demo import demo
 from convgraph.importers.onnx_model import from_onnx, read
@@ -28,14 +31,29 @@ def open_model(source: Source) -> onnx.ModelProto:
     return read(source)
 
 
-def open_graph(source: Source, *, freeze_defaults: bool = False) -> Graph:
+def load(source: Source, *, freeze_defaults: bool = False) -> Graph:
     """The graph a source stands for; a Graph is handed back as it is.
 
     ``freeze_defaults`` makes constants of the initializers that a caller could override.
     """
     if isinstance(source, Graph):
         return source
-    return from_onnx(open_model(source), freeze_defaults=freeze_defaults, base_dir=folder_of(source))
+    with naming(source):
+        return from_onnx(open_model(source), freeze_defaults=freeze_defaults, base_dir=folder_of(source))
+
+
+@contextmanager
+def naming(source: Source) -> Iterator[None]:
+    """Put the name of a source's file before what is found wrong with the model in it."""
+    path = path_of(source)
+    try:
+        yield
+    except InvalidModel as error:
+        if path is None or error.at == os.fspath(path):
+            raise
+        raise InvalidModel(
+            os.fspath(path), found=f"{error.at}: {error.found}", expected=error.expected
+        ) from error
 
 
 def folder_of(source: Source) -> Path | None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from convgraph.compiler.sources import Source, open_graph, open_model
+from convgraph.compiler.sources import Source, folder_of, naming, open_model
+from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.tensor import Array
 from convgraph.numerics.compare import Verification, verify_models
 from convgraph.numerics.tolerance import accumulated_length
@@ -23,10 +24,13 @@ def verify(
 
     ``timeout`` is in seconds. Raises InvalidModel when either is not a model.
     """
+    original = open_model(before)
+    with naming(before):
+        graph = from_onnx(original, base_dir=folder_of(before))
     return verify_models(
-        open_model(before),
+        original,
         open_model(after),
-        lengths=accumulated_length(open_graph(before)),
+        lengths=accumulated_length(graph),
         trials=trials,
         seed=seed,
         rtol=rtol,

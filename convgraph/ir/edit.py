@@ -88,8 +88,8 @@ class Edit:
         """Make every reader of ``old``, and the graph's outputs, read ``new``.
 
         A value added by this edit takes over the name, doc string and metadata of the one it replaces. Graph
-        outputs always keep their names: through an Identity where ``new`` is an input, another output or a
-        constant. Raises InvalidModel when the types contradict each other.
+        outputs always keep their names: through an Identity where ``new`` is an input or another output.
+        Raises InvalidModel when the types contradict each other.
         """
         before, after = self.graph.type(old), self.graph.type(new)
         if not before.admits(after):
@@ -180,7 +180,7 @@ class Edit:
         self._fresh.discard(new)
 
     def _hand_over_output(self, old: Value, new: Value) -> None:
-        if self.graph.is_output(new) or isinstance(self.graph.producer(new), (Constant, Input)):
+        if self.graph.is_output(new) or isinstance(self.graph.producer(new), Input):
             new = self.add(Identity(), new)
         self.graph.outputs = tuple(new if value == old else value for value in self.graph.outputs)
         info = self.graph.value_info(old)

@@ -58,8 +58,8 @@ class ValueInfo:
 class NodeInfo:
     """What a node is called, and its place: nodes that no edge orders are listed by ``order``.
 
-    For an operation with another one fused into it, ``between`` is what the value between the two was called and
-    ``fused`` the second one's own node, so that both are written apart under their old names.
+    For an operation with another one fused into it, ``between`` is what the value between the two was called
+    and ``fused`` the second one's own node, so that both are written apart under their old names.
     """
 
     name: str = ""
@@ -253,7 +253,7 @@ class Graph:
         while self.has_name(name):
             number += 1
             name = f"{stem}_{number}"
-        self._suffixes[stem] = number
+        self._suffixes[stem] = number + 1  # a name given out is gone, though nothing claims it yet
         return name
 
     @property

@@ -80,6 +80,7 @@ class DataType(enum.IntEnum):
         if self in (DataType.STRING, DataType.UNDEFINED):
             return 0
         packed = {"uint4": 4, "int4": 4, "float4_e2m1fn": 4, "uint2": 2, "int2": 2}
+        packed |= {"float6_e2m3fn": 6, "float6_e3m2fn": 6}
         return packed.get(_LABELS[self], self.numpy.itemsize * 8)
 
     @property
@@ -321,7 +322,7 @@ class Tensor:
     def numpy(self) -> Array:
         """The elements, read-only. Raises InvalidModel when the data does not have the declared shape."""
         if self._array is None:
-            assert self._load is not None  # noqa: S101 - one of the two is always set
+            assert self._load is not None
             array = self._load()
             if array.shape != self.shape:
                 raise InvalidModel(

@@ -51,7 +51,7 @@ class RemoveDropout(Rewrite[DroppedOut]):
 
     @requirement
     def the_names_of_the_interface_stay(self, graph: Graph, m: DroppedOut) -> bool:
-        """It does not join a graph output to an input, a constant or another output."""
+        """It does not join a graph output to a graph input or another output, two names that must stay."""
         return may_stand_for(graph, m.source, m.result)
 
     def apply(self, edit: Edit, m: DroppedOut) -> None:

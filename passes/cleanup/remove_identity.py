@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Cast, Concat, Constant, Identity, Input, Max, Mean, Min, Op, Sum, Transpose
+from convgraph.ir.ops import Cast, Concat, Identity, Input, Max, Mean, Min, Op, Sum, Transpose
 from convgraph.passes.rewrite import Rewrite, requirement
 
 
@@ -39,7 +39,7 @@ class RemoveIdentity(Rewrite[PassedOn]):
 
     @requirement
     def the_names_of_the_interface_stay(self, graph: Graph, m: PassedOn) -> bool:
-        """It does not join a graph output to an input, a constant or another output."""
+        """It does not join a graph output to a graph input or another output, two names that must stay."""
         return may_stand_for(graph, m.source, m.result)
 
     def apply(self, edit: Edit, m: PassedOn) -> None:
@@ -49,7 +49,7 @@ class RemoveIdentity(Rewrite[PassedOn]):
 
 def may_stand_for(graph: Graph, source: Value, result: Value) -> bool:
     """Whether ``source`` can take the place of ``result`` without an Identity that keeps a name."""
-    fixed = graph.is_output(source) or isinstance(graph.producer(source), (Constant, Input))
+    fixed = graph.is_output(source) or isinstance(graph.producer(source), Input)
     return not (fixed and graph.is_output(result))
 
 

@@ -1,9 +1,10 @@
 """Whether two graphs mean the same: in float64 by ``evaluate``, and exported, in onnxruntime unoptimised."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnxruntime as ort
+from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 
 from convgraph.errors import UnsupportedOp
 from convgraph.exporters.onnx_model import to_onnx
@@ -17,14 +18,21 @@ Outputs = Mapping[str, Array]
 
 
 def in_onnxruntime(graph: Graph, feeds: Mapping[str, Array]) -> Outputs:
-    """The graph's outputs, computed by onnxruntime with its optimisations off."""
+    """The graph's outputs by onnxruntime, optimisations off, at the second run of a session.
+
+    A session's first random numbers are the same in every session; its second are others. Raises
+    UnsupportedOp where onnxruntime has no kernel for an element type (Conv of float64).
+    """
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
-    session = ort.InferenceSession(
-        to_onnx(graph).SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    model = to_onnx(graph).SerializeToString()
+    try:
+        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except NoKernel as error:
+        raise UnsupportedOp("onnxruntime", found=str(error), expected="a kernel") from error
+    session.run(None, dict(feeds))
     return dict(zip([o.name for o in session.get_outputs()], session.run(None, dict(feeds)), strict=True))
 
 
@@ -36,17 +44,29 @@ def difference(before: Graph, after: Graph, *, dyadic: bool, bound: float = 0.0)
     """
     lengths = accumulated_length(before)
     for feeds in feeds_for(before, dyadic=dyadic):
-        for run in (evaluate, in_onnxruntime):
-            try:
-                expected, found = run(before, feeds), run(after, feeds)
-            except UnsupportedOp:
-                continue  # the oracle has no meaning for it; onnxruntime, next, has
+        runs = ((run, _both(run, before, after, feeds)) for run in (evaluate, in_onnxruntime))
+        judged = [(run, *pair) for run, pair in runs if pair is not None]
+        assert judged, "neither the oracle nor onnxruntime could compute it"
+        for run, expected, found in judged:
             for name, reference in expected.items():
                 allowed = 0.0 if dyadic and not bound else _allowed(before, name, reference, lengths, bound)
                 where = _mismatch(reference, found[name], allowed)
                 if where:
                     return f"{run.__name__}: {name}{where}"
     return ""
+
+
+def _both(
+    run: Callable[[Graph, Mapping[str, Array]], Outputs],
+    before: Graph,
+    after: Graph,
+    feeds: Mapping[str, Array],
+) -> tuple[Outputs, Outputs] | None:
+    """The outputs of both graphs; None where this way of computing has no meaning for one of them."""
+    try:
+        return run(before, feeds), run(after, feeds)
+    except UnsupportedOp:
+        return None
 
 
 def _allowed(graph: Graph, name: str, reference: Array, lengths: Mapping[str, float], bound: float) -> float:

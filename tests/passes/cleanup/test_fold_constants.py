@@ -17,7 +17,7 @@ OPTIONS = {"size_limit": 256, "runtime": compute_node}
 def of_constants(op: Op, *arrays: Array) -> Graph:
     """x plus an operation on constants."""
     b = GraphBuilder("g", opset=17)
-    x = b.input("x", shape=("N", 3, "H", "W"))
+    x = b.input("x", shape=("N", 3, 9, 9))
     y = b.add(op, *(b.constant(array) for array in arrays), name="c")
     b.output(b.add(Add(), x, y), name="y")
     return b.build()
@@ -88,12 +88,12 @@ def custom(draw: Draw) -> Graph:
 
 def bomb(draw: Draw) -> Graph:
     """Four bytes that would become a thousand."""
-    return of_constants(Expand(), draw.weight(1, 1, 1, 1), np.array([1, 1, 16, 16]))
+    return of_constants(Expand(), draw.weight(1, 1, 1, 1), np.array([1, 3, 9, 9]))
 
 
 EXAMPLES = {
     "sum": lambda draw: of_constants(Add(), draw.weight(3, 1, 1), draw.weight(1, 3, 1, 1)),
-    "product of matrices": lambda draw: of_constants(MatMul(), draw.weight(3, 2), draw.weight(2, 1)),
+    "product of matrices": lambda draw: of_constants(MatMul(), draw.weight(3, 1, 2), draw.weight(2, 1)),
     "reshape": lambda draw: of_constants(Reshape(), draw.weight(3), np.array([1, 3, 1, 1])),
     "large but no growth": lambda draw: of_constants(Neg(), draw.weight(1, 3, 9, 9)),
     "mask arithmetic": mask_arithmetic,

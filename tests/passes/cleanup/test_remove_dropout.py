@@ -31,7 +31,8 @@ def dropout(mode: Mode = no_mode, *, mask: str = "", opset: int = 17) -> Callabl
         b = GraphBuilder("g", opset=opset)
         x = b.add(Abs(), b.input("x", shape=("N", 3, "H", "W")))
         names = ("dropped", "mask")[: 2 if mask else 1]
-        y, *masks = b.add_all(Dropout(seed=7), x, np.float32(0.5) * np.ones(()), mode(b), names=names)
+        op = Dropout() if opset < 12 else Dropout(seed=7)
+        y, *masks = b.add_all(op, x, np.float32(0.5) * np.ones(()), mode(b), names=names)
         b.output(b.add(Abs(), y), name="y")
         if mask == "read":
             b.output(b.add(Not(), masks[0]), name="z")

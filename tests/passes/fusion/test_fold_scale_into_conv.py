@@ -50,8 +50,8 @@ EXAMPLES = {
 
 NEAR_MISSES = {
     "the_constant_is_per_channel_or_scalar": [
-        after_conv(scale(Mul(), 6), spatial=(11, 7)),  # 6 channels and 6 columns
-        after_conv(scale(Mul(), 6, 1), spatial=(11, 7)),  # 6 channels and 6 rows
+        after_conv(scale(Mul(), 6), spatial=(11, 5)),  # 6 channels and 6 columns
+        after_conv(scale(Mul(), 6, 1), spatial=(11, 5)),  # 6 channels and 6 rows
         after_conv(scale(Mul(), 2, 1, 1, 1), spatial=(7, 6)),
         after_conv(scale(Mul(), 1, 1, 1, 1, 1), spatial=(7, 6)),  # would raise the rank
     ],

@@ -48,9 +48,9 @@ EXAMPLES = {
 
 NEAR_MISSES = {
     "the_constant_is_per_channel_or_scalar": [
-        after_conv(shift(Add(), 6), spatial=(11, 7)),  # 6 channels and 6 columns
-        after_conv(shift(Add(), 6, 1), spatial=(11, 7)),  # 6 channels and 6 rows
-        after_conv(shift(Add(), 1, 6, 6, 6), spatial=(11, 7)),
+        after_conv(shift(Add(), 6), spatial=(11, 5)),  # 6 channels and 6 columns
+        after_conv(shift(Add(), 6, 1), spatial=(11, 5)),  # 6 channels and 6 rows
+        after_conv(shift(Add(), 1, 6, 6, 6), spatial=(11, 5)),
     ],
     "the_weights_are_constant": [
         after_conv(shift(Add(), 6, 1, 1), overridable="bias"),

@@ -1,0 +1,71 @@
+"""Where models come from and results go; writing leaves a whole file or none."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from convgraph.exporters.onnx_model import ExternalData, save
+from convgraph.ir.graph import Graph
+
+STANDARD = "-"
+_DEMO = "demo:"
+
+
+def model_source(model: str) -> str | bytes:
+    """What a model argument stands for: standard input's bytes for ``-``, else the argument itself."""
+    return sys.stdin.buffer.read() if model == STANDARD else model
+
+
+def default_output(model: str) -> str:
+    """Where an optimized model goes when nobody says: beside the model, a demo's to the current folder."""
+    if model == STANDARD:
+        return STANDARD
+    if model.startswith(_DEMO):
+        return model.removeprefix(_DEMO) + ".opt.onnx"
+    path = Path(model)
+    return str(path.with_name(path.name.removesuffix(".onnx") + ".opt.onnx"))
+
+
+def check_destination(out: str) -> None:
+    """Raise UsageError, before any work is done, for a place that cannot be written to."""
+    if out == STANDARD:
+        if sys.stdout.isatty():
+            raise click.UsageError("-: standard output is a terminal; expected -o FILE or a pipe")
+        return
+    path = Path(out)
+    if path.is_dir():
+        raise click.UsageError(f"{out}: a folder; expected the name of a file")
+    if not path.parent.is_dir():
+        raise click.UsageError(f"{out}: no folder {path.parent}; expected an existing one")
+
+
+def write_model(graph: Graph, out: str, *, external_data: ExternalData = "auto") -> None:
+    """Write a model to a file, in one step, or to standard output."""
+    if out == STANDARD:
+        save(graph, sys.stdout.buffer, external_data=external_data)
+    else:
+        save(graph, out, external_data=external_data)
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a text file under a temporary name beside it and rename it when it is complete."""
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        # mkstemp's file is for its owner alone; the finished one gets what any new file of this user gets.
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,218 @@
+"""``convgraph optimize``: rewrite a model, verify the result, write it."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import click
+
+from convgraph.cli.files import (
+    STANDARD,
+    check_destination,
+    default_output,
+    model_source,
+    write_model,
+    write_text,
+)
+from convgraph.cli.main import NO
+from convgraph.cli.options import Shape, comparison, feeds_for, named_shape, names, shapes_by_name
+from convgraph.cli.terminal import progress, show
+from convgraph.compiler.optimize import OptimizeResult, optimize
+from convgraph.errors import NotEquivalent
+from convgraph.exporters.onnx_model import ExternalData
+from convgraph.report.summary import summary, table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """What the command line asked for, under the options' own names."""
+
+    model: str
+    out: str | None
+    level: Literal["clean", "exact"]
+    target: str
+    passes: tuple[str, ...] | None
+    skip: tuple[str, ...] | None
+    stop_after: int | None
+    input_shape: tuple[tuple[str, Shape], ...]
+    other_shape: tuple[tuple[str, Shape], ...]
+    inputs: tuple[str, ...] | None
+    outputs: tuple[str, ...] | None
+    size_limit: int
+    freeze_defaults: bool
+    no_verify: bool
+    allow_unverified: bool
+    verify_timeout: float | None
+    feeds: str | None
+    trials: int
+    rtol: float | None
+    atol: float | None
+    external_data: ExternalData
+    report: tuple[str, ...]
+    check: bool
+    quiet: bool
+    verbose: bool
+    no_progress: bool
+
+    @property
+    def destination(self) -> str:
+        """Where the optimized model goes."""
+        return self.out if self.out is not None else default_output(self.model)
+
+
+@click.command("optimize")
+@click.argument("model")
+@click.option("-o", "--output", "out", metavar="OUT", help="Where to write; - is standard output.")
+@click.option(
+    "--level",
+    type=click.Choice(["clean", "exact"]),
+    default="exact",
+    show_default=True,
+    help="clean: cleanup and fusion. exact: also algebra and layout where the target gains.",
+)
+@click.option("--target", default="onnxruntime-cpu", show_default=True, help="What it is to be fast on.")
+@click.option("--passes", type=names, metavar="A,B", help="Only these rewrites; none: a pure round trip.")
+@click.option("--skip", type=names, metavar="A,B", help="All rewrites but these.")
+@click.option(
+    "--stop-after", type=click.IntRange(min=0), metavar="N", help="Only the first N applications of rewrites."
+)
+@click.option(
+    "--input-shape",
+    type=named_shape,
+    multiple=True,
+    metavar="NAME:1,3,224,224",
+    help="Fix an input's shape (repeatable).",
+)
+@click.option(
+    "--overwrite-input-shape", "--input-shapes", "other_shape", type=named_shape, multiple=True, hidden=True
+)
+@click.option("--inputs", type=names, metavar="A,B", help="Cut the model: start at these values.")
+@click.option("--outputs", type=names, metavar="A,B", help="Cut the model: end at these values.")
+@click.option(
+    "--size-limit",
+    type=click.IntRange(min=0),
+    metavar="BYTES",
+    default=1 << 20,
+    show_default=True,
+    help="Largest growth of the model by one folded constant.",
+)
+@click.option(
+    "--freeze-defaults", is_flag=True, help="Initializers that a caller could override become constant."
+)
+@click.option("--no-verify", is_flag=True, help="Write the result without comparing it with the model.")
+@click.option("--allow-unverified", is_flag=True, help="Write a result that could not be compared, too.")
+@comparison
+@click.option(
+    "--external-data",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Keep weights in a file of their own (auto: when the model is over 2 GB).",
+)
+@click.option(
+    "--report", multiple=True, metavar="FILE.json", help="Write what was done and why (repeatable)."
+)
+@click.option("--check", is_flag=True, help="Write no model; exit 1 if it would change.")
+@click.option("-q", "--quiet", is_flag=True, help="No table, no progress.")
+@click.option("-v", "--verbose", is_flag=True, help="List every rewrite that was applied or refused.")
+@click.option("--no-progress", is_flag=True, help="No progress, on a terminal either.")
+def command(**options: Any) -> int:
+    """Rewrite MODEL into a faster one that computes the same.
+
+    MODEL is an .onnx file, demo:NAME, or - for standard input. OUT defaults to MODEL's name with .opt.onnx,
+    beside it. The result is compared with MODEL in onnxruntime, and nothing is written unless they are equal.
+    """
+    flags = Flags(**options)
+    _check_usage(flags)
+    result = _optimized(flags)
+    if flags.verbose:
+        _list_rewrites(result)
+    refusal = _refusal(result, flags)
+    if refusal is not None:
+        _write_reports(result, flags)
+        raise refusal
+    if flags.check:
+        _write_reports(result, flags)
+    else:
+        write_model(result.graph, flags.destination, external_data=flags.external_data)
+        written = replace(result.optimized, path=flags.destination)
+        _write_reports(replace(result, optimized=written), flags)
+    if not flags.quiet and (flags.check or flags.destination != STANDARD):
+        _show_outcome(result, flags)
+    return NO if flags.check and result.changed else 0
+
+
+def _check_usage(flags: Flags) -> None:
+    if flags.passes is not None and "none" in flags.passes and len(flags.passes) > 1:
+        raise click.UsageError("--passes: 'none' with other names; expected none or names")
+    if flags.external_data == "always" and flags.destination == STANDARD:
+        raise click.UsageError("--external-data always: nowhere beside standard output; expected -o FILE")
+    for path in flags.report:
+        if not path.endswith(".json"):
+            raise click.UsageError(f"--report: {path}; expected a name that ends in .json")
+        check_destination(path)
+    if not flags.check:
+        check_destination(flags.destination)
+
+
+def _optimized(flags: Flags) -> OptimizeResult:
+    source = model_source(flags.model)
+    feeds = feeds_for(source, flags.feeds, inputs=flags.inputs or ())
+    with progress(wanted=not (flags.quiet or flags.no_progress)) as tell:
+        return optimize(
+            source,
+            level=flags.level,
+            target=flags.target,
+            passes=flags.passes,
+            skip=flags.skip or (),
+            stop_after=flags.stop_after,
+            size_limit=flags.size_limit,
+            freeze_defaults=flags.freeze_defaults,
+            input_shapes=shapes_by_name(flags.input_shape + flags.other_shape),
+            inputs=flags.inputs or (),
+            outputs=flags.outputs or (),
+            verify=not flags.no_verify,
+            trials=flags.trials,
+            rtol=flags.rtol,
+            atol=flags.atol,
+            feeds=feeds,
+            verify_timeout=flags.verify_timeout,
+            progress=tell,
+        )
+
+
+def _refusal(result: OptimizeResult, flags: Flags) -> NotEquivalent | None:
+    """Why the result may not be written; None when it may."""
+    verdict = result.verification
+    if verdict is None or verdict.equal:
+        note = "not verified (--no-verify)" if verdict is None else verdict.reason
+        if note and not flags.quiet:
+            click.echo(f"{flags.model}: {note}", err=True)
+        return None
+    if verdict.status == "unverified" and flags.allow_unverified:
+        click.echo(f"{flags.model}: unverified: {verdict.reason}", err=True)
+        return None
+    remedy = " (--allow-unverified writes it)" if verdict.status == "unverified" else ""
+    found = f"{verdict.status}: {verdict.reason}"
+    return NotEquivalent(flags.model, found=found, expected=f"equal outputs; nothing written{remedy}")
+
+
+def _write_reports(result: OptimizeResult, flags: Flags) -> None:
+    text = json.dumps(summary(result), indent=2, allow_nan=False) + "\n" if flags.report else ""
+    for path in flags.report:
+        write_text(path, text)
+
+
+def _show_outcome(result: OptimizeResult, flags: Flags) -> None:
+    show(table(result))
+    if not flags.check:
+        click.echo(f"{flags.destination}: written")
+    else:
+        click.echo(f"{flags.model}: {'would change' if result.changed else 'would not change'}")
+
+
+def _list_rewrites(result: OptimizeResult) -> None:
+    for done in result.trace.applications:
+        click.echo(f"{done.index:5} {done.rewrite} at {done.at}", err=True)
+    for refusal in result.trace.refusals:
+        click.echo(f"    - {refusal.rewrite} at {refusal.at}, refused: {refusal.reason}", err=True)

@@ -1,0 +1,351 @@
+"""A GraphProto as a Graph: names resolved, nodes sorted, types inferred, bodies of control flow nested."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+
+import onnx
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto
+
+from convgraph.errors import InvalidModel
+from convgraph.importers.onnx_fields import ONNX_DOMAINS, constant_of, header_of, leftover, strings
+from convgraph.importers.onnx_nodes import explicit_padding, typed
+from convgraph.importers.onnx_order import captures, inner_names, label, sorted_nodes
+from convgraph.importers.onnx_tensors import read_tensor
+from convgraph.importers.onnx_types import Inferred, infer_node, is_dense, tensor_type
+from convgraph.importers.onnx_view import NodeView, Typed
+from convgraph.ir.graph import Graph, Header, NodeInfo, Value, ValueInfo
+from convgraph.ir.ops.base import Op
+from convgraph.ir.ops.constant import Constant, Input
+from convgraph.ir.ops.layout import Split
+from convgraph.ir.ops.opaque import Opaque
+from convgraph.ir.tensor import UNKNOWN, Tensor, TensorType
+
+_SMALL = 64  # elements: what ONNX's rule for one node may want to see
+LEFTOVER = ""
+"""Key in ``Opaque.encoded`` (no attribute's name is empty) of a NodeProto holding a node's further fields."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What holds for every graph of one model; ``body``: for those inside control flow."""
+
+    opset: int
+    base_dir: Path | None = None
+    freeze_defaults: bool = False
+    body: bool = False
+    functions: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+
+
+def read_graph(
+    proto: GraphProto,
+    *,
+    setting: Setting,
+    header: Header,
+    inferred: Inferred,
+    outer: Mapping[str, ValueInfo] = MappingProxyType({}),
+) -> Graph:
+    """The Graph of a GraphProto; ``outer`` holds the values a body may capture from around it.
+
+    Raises InvalidModel, naming the value or node, for a graph that breaks ONNX's rules.
+    """
+    return _GraphReader(proto, setting=setting, header=header, inferred=inferred, outer=outer).read()
+
+
+class _GraphReader:
+    def __init__(
+        self,
+        proto: GraphProto,
+        *,
+        setting: Setting,
+        header: Header,
+        inferred: Inferred,
+        outer: Mapping[str, ValueInfo],
+    ) -> None:
+        self.proto, self.setting, self.inferred, self.outer = proto, setting, inferred, outer
+        self.graph = Graph(header)
+        self.values: dict[str, Value] = {}
+        self.captured: list[Value] = []
+        self.stated: dict[str, ValueInfoProto] = {v.name: v for v in proto.value_info}
+        self.stated.update((v.name, v) for v in proto.output)
+        self.outputs = frozenset(v.name for v in proto.output)
+
+    def read(self) -> Graph:
+        nodes = sorted_nodes(self.proto, outer=frozenset(self.outer))
+        self._add_inputs()
+        self._add_constants()
+        for place, node in nodes:
+            self._add_node(node, place=place + len(self.proto.input) + len(self.proto.initializer))
+        self.graph.outputs = tuple(
+            self._value(v.name, reader="the graph's outputs") for v in self.proto.output
+        )
+        self.graph.captures = tuple(self.captured)
+        return self.graph
+
+    # ---- sources ----
+
+    def _add_inputs(self) -> None:
+        overridable = () if self.setting.freeze_defaults else self.proto.initializer
+        defaults = {t.name: (place, t) for place, t in enumerate(overridable)}
+        frozen = {t.name for t in self.proto.initializer} - set(defaults)
+        for place, proto in enumerate(self.proto.input):
+            if proto.name in frozen:
+                self.stated.setdefault(proto.name, proto)
+                continue
+            order, default = (place,), None
+            if proto.name in defaults:
+                index, tensor = defaults[proto.name]
+                order, default = (len(self.proto.input) + index,), self._tensor(tensor)
+            info = self._stated_info(proto)
+            node = NodeInfo(order=order)
+            value = self._insert(Input(default=default), (), infos=[info], node=node)[0]
+            self.graph.inputs = (*self.graph.inputs, value)
+
+    def _add_constants(self) -> None:
+        inputs = {self.graph.value_name(value) for value in self.graph.inputs}
+        for index, proto in enumerate(self.proto.initializer):
+            if proto.name not in inputs:
+                order = (len(self.proto.input) + index,)
+                self._add_constant(proto, name=proto.name, node=NodeInfo(order=order))
+        for sparse in self.proto.sparse_initializer:
+            if sparse.values.name not in inputs:
+                node = onnx.helper.make_node("Constant", [], [sparse.values.name])
+                node.attribute.append(onnx.helper.make_attribute("sparse_value", sparse))
+                self._add_opaque(node, operands=[], info=NodeInfo())
+
+    def _add_constant(self, proto: TensorProto, *, name: str, node: NodeInfo) -> None:
+        tensor = self._tensor(proto, name=name)
+        stated = self.stated.get(name)
+        info = ValueInfo(
+            name=name,
+            type=tensor.type,
+            doc=proto.doc_string,
+            metadata=strings(proto.metadata_props),
+            recorded=stated is not None and name not in self.outputs,
+        )
+        self._insert(Constant(tensor=tensor), (), infos=[info], node=node)
+
+    def _tensor(self, proto: TensorProto, *, name: str = "") -> Tensor:
+        return read_tensor(proto, base_dir=self.setting.base_dir, name=name)
+
+    def _stated_info(self, proto: ValueInfoProto) -> ValueInfo:
+        return ValueInfo(
+            name=proto.name,
+            type=tensor_type(proto.type, at=proto.name),
+            doc=proto.doc_string,
+            metadata=strings(proto.metadata_props),
+            recorded=True,
+            foreign=None if is_dense(proto.type) else proto.type.SerializeToString(deterministic=True),
+        )
+
+    # ---- nodes ----
+
+    def _add_node(self, node: NodeProto, *, place: int) -> None:
+        info = NodeInfo(
+            name=node.name, doc=node.doc_string, metadata=strings(node.metadata_props), order=(place,)
+        )
+        if tensor := constant_of(node):
+            self._add_constant(tensor, name=node.output[0], node=info)
+            return
+        operands = [self._value(name, reader=label(node)) if name else None for name in node.input]
+        if not self._add_typed(node, operands=operands, info=info):
+            self._add_opaque(node, operands=operands, info=info)
+
+    def _add_typed(self, node: NodeProto, *, operands: Sequence[Value | None], info: NodeInfo) -> bool:
+        """Add a node as a typed operation; False, adding nothing, when it has to stay opaque."""
+        found = self._typed(node, operands)
+        if found is None:
+            return False
+        constants = {
+            i: Tensor(o) for i, o in enumerate(found.operands) if o is not None and not isinstance(o, int)
+        }
+        slots = [operands[o] if isinstance(o, int) else None for o in found.operands]
+        types = [
+            constants[i].type if i in constants else None if v is None else self.graph.type(v)
+            for i, v in enumerate(slots)
+        ]
+        op = explicit_padding(found.op, types)
+        inferred = self._inferred(node, op, types)
+        if inferred is None or any(node.output[len(inferred) :]):
+            return False
+        for slot, tensor in constants.items():
+            stem = next((name for name in node.output if name), node.op_type)
+            slots[slot] = self._extra_constant(tensor, stem=f"{stem}_operand{slot}", info=info)
+        self._insert_results(op, slots, node=node, inferred=inferred, info=info)
+        return True
+
+    def _typed(self, node: NodeProto, operands: Sequence[Value | None]) -> Typed | None:
+        plain = node.domain in ONNX_DOMAINS and not node.overload and not leftover(node)
+        foreign = any(v is not None and self.graph.value_info(v).foreign for v in operands)
+        if not plain or foreign or (node.domain, node.op_type) in self.setting.functions:
+            return None
+        view = NodeView(
+            proto=node,
+            at=label(node),
+            opset=self.setting.opset,
+            types=tuple(None if v is None else self.graph.type(v) for v in operands),
+            attributes={a.name: a for a in node.attribute},
+        )
+        return typed(view)
+
+    def _inferred(
+        self, node: NodeProto, op: Op, types: Sequence[TensorType | None]
+    ) -> tuple[TensorType, ...] | None:
+        """The types of the results; None where operands are illegal in a body that may never run."""
+        while types and types[-1] is None:
+            types = types[:-1]
+        try:
+            inferred = op.infer_all(tuple(types))
+            return self._pieces(node, inferred, data=types[0]) if isinstance(op, Split) else inferred
+        except InvalidModel as error:
+            if self.setting.body:
+                return None
+            raise InvalidModel(label(node), found=error.found, expected=error.expected) from error
+
+    def _pieces(
+        self, node: NodeProto, inferred: tuple[TensorType, ...], *, data: TensorType | None
+    ) -> tuple[TensorType, ...]:
+        """As many results as the node names: not even their number may be known to ``infer``."""
+        count = len(node.output)
+        if inferred and len(inferred) != count:
+            raise InvalidModel(label(node), found=f"{count} results", expected=f"{len(inferred)} pieces")
+        return inferred or (UNKNOWN if data is None else data.with_shape(None),) * count
+
+    def _extra_constant(self, tensor: Tensor, *, stem: str, info: NodeInfo) -> Value:
+        taken = {name for node in self.proto.node for name in node.output}
+        name = self.graph.fresh_name(stem)
+        while name in taken:
+            name = self.graph.fresh_name(stem)
+        infos = [ValueInfo(name=name, type=tensor.type)]
+        return self.graph.insert(Constant(tensor=tensor), (), results=infos, info=NodeInfo(order=info.order))[
+            0
+        ]
+
+    def _add_opaque(self, node: NodeProto, *, operands: Sequence[Value | None], info: NodeInfo) -> None:
+        bodies, captured = self._bodies(node)
+        op = Opaque(
+            domain="" if node.domain in ONNX_DOMAINS else node.domain,
+            op_type=node.op_type,
+            overload=node.overload,
+            encoded=MappingProxyType(self._encoded(node)),
+            subgraphs=MappingProxyType(bodies),
+            arity=len(node.input),
+        )
+        slots = [*operands, *captured]
+        inferred = self._by_rule(node, operands)
+        self._insert_results(op, slots, node=node, inferred=inferred, info=info)
+
+    def _encoded(self, node: NodeProto) -> dict[str, bytes]:
+        encoded = {}
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                continue
+            if any(captures(body) for body in attribute.graphs):
+                raise InvalidModel(
+                    label(node), found=f"captures in the list {attribute.name}", expected="none"
+                )
+            encoded[attribute.name] = self._embedded(attribute).SerializeToString(deterministic=True)
+        if rest := leftover(node):
+            encoded[LEFTOVER] = rest
+        return encoded
+
+    def _embedded(self, attribute: AttributeProto) -> AttributeProto:
+        """The attribute with external data read in: a reference would dangle in another folder."""
+        if attribute.t.data_location != TensorProto.EXTERNAL:
+            return attribute
+        array = self._tensor(attribute.t, name=attribute.name).numpy()
+        inside = AttributeProto(name=attribute.name, type=attribute.type, doc_string=attribute.doc_string)
+        inside.t.CopyFrom(onnx.numpy_helper.from_array(array, attribute.t.name))
+        return inside
+
+    def _bodies(self, node: NodeProto) -> tuple[dict[str, Graph], list[Value]]:
+        bodies: dict[str, Graph] = {}
+        operands: list[Value] = []
+        for attribute in node.attribute:
+            if attribute.type != AttributeProto.GRAPH:
+                continue
+            captured = [self._value(name, reader=label(node)) for name in captures(attribute.g)]
+            body = read_graph(
+                attribute.g,
+                setting=replace(self.setting, freeze_defaults=False, body=True),
+                header=header_of(attribute.g),
+                inferred=self.inferred.body(node, attribute.name),
+                outer={self.graph.value_name(v): self.graph.value_info(v) for v in captured},
+            )
+            bodies[attribute.name] = body
+            operands += [self.values[body.value_name(value)] for value in body.captures]
+            self.graph.reserve(inner_names(attribute.g))
+        return bodies, operands
+
+    # ---- values and types ----
+
+    def _value(self, name: str, *, reader: str) -> Value:
+        """The value with a name, captured from around the graph when it is not the graph's own."""
+        if name not in self.values:
+            if name not in self.outer:
+                raise InvalidModel(
+                    reader, found=f"missing input {name!r}", expected="a value that is made somewhere"
+                )
+            info = replace(self.outer[name], recorded=False, doc="", metadata=MappingProxyType({}))
+            place = NodeInfo(order=(-1, len(self.captured)))
+            self.captured += self._insert(Input(), (), infos=[info], node=place)
+        return self.values[name]
+
+    def _insert(
+        self, op: Op, operands: Sequence[Value | None], *, infos: Sequence[ValueInfo], node: NodeInfo
+    ) -> tuple[Value, ...]:
+        results = self.graph.insert(op, operands, results=infos, info=node)
+        self.values.update((info.name, v) for info, v in zip(infos, results, strict=True) if info.name)
+        return results
+
+    def _insert_results(
+        self,
+        op: Op,
+        operands: Sequence[Value | None],
+        *,
+        node: NodeProto,
+        inferred: Sequence[TensorType],
+        info: NodeInfo,
+    ) -> None:
+        own = [*inferred, *(UNKNOWN,) * (len(node.output) - len(inferred))]
+        infos = [self._result(name, own=t) for name, t in zip(node.output, own, strict=False)]
+        self._insert(op, operands, infos=infos, node=info)
+
+    def _result(self, name: str, *, own: TensorType) -> ValueInfo:
+        """What is known of a result: by our own inference first, then as stated, then by ONNX's inference."""
+        stated = self.stated.get(name)
+        found = self.inferred.types.get(name)
+        info = ValueInfo(name=name) if stated is None else self._stated_info(stated)
+        if found is not None and not is_dense(found) and info.foreign is None:
+            info = replace(info, foreign=found.SerializeToString(deterministic=True))
+        if info.foreign is not None or not name:
+            return replace(info, type=UNKNOWN if info.foreign else own)
+        known = self._merged(name, own=own, stated=info.type)
+        if found is not None:
+            other = tensor_type(found, at=name)
+            known = known.refined(other) if known.admits(other) else known
+        return replace(info, type=known)
+
+    def _merged(self, name: str, *, own: TensorType, stated: TensorType) -> TensorType:
+        if UNKNOWN.dtype not in (own.dtype, stated.dtype) and own.dtype is not stated.dtype:
+            raise InvalidModel(name, found=f"stated type {stated}", expected=f"type {own}")
+        if not stated.admits(own):
+            return own
+        return replace(stated.refined(own), known=own.known) if name in self.outputs else own.refined(stated)
+
+    def _by_rule(self, node: NodeProto, operands: Sequence[Value | None]) -> tuple[TensorType, ...]:
+        """The types of an opaque node's results, by ONNX's rule for its operator on what we know."""
+        given = [
+            (name, self.graph.type(v)) for name, v in zip(node.input, operands, strict=False) if v is not None
+        ]
+        if node.domain not in ONNX_DOMAINS or any(type_.dtype is UNKNOWN.dtype for _, type_ in given):
+            return ()
+        tensors = {name: self.graph.constant(v) for name, v in zip(node.input, operands, strict=False)}
+        known = {
+            name: onnx.numpy_helper.from_array(tensor.numpy(), name)
+            for name, tensor in tensors.items()
+            if tensor is not None and tensor.size <= _SMALL
+        }
+        found = infer_node(node, given, known=known, opset=self.setting.opset)
+        return tuple(tensor_type(found[n], at=n) if n in found else UNKNOWN for n in node.output)

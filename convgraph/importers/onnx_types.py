@@ -1,0 +1,194 @@
+"""ONNX's types as TensorTypes, and what ONNX's own shape inference says about a model.
+
+Inference runs on a copy without the weights: constants above 4 KiB become typed inputs, so no weight is ever
+copied.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto
+
+from convgraph.errors import InvalidModel
+from convgraph.importers.onnx_tensors import read_tensor
+from convgraph.ir.tensor import UNKNOWN, DataType, Dim, TensorType
+
+_FAILURES = (
+    onnx.checker.ValidationError,
+    onnx.defs.SchemaError,
+    onnx.shape_inference.InferenceError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+)  # everything onnx raises over a model whose types do not fit together
+
+_SMALL = 4096  # bytes: what shape inference may want to see the elements of
+
+
+def element_type(code: int, *, at: str) -> DataType:
+    """The element type with an ONNX code. Raises InvalidModel for a code ONNX does not have."""
+    if code not in DataType.__members__.values():
+        raise InvalidModel(at, found=f"element type {code}", expected="an element type that ONNX has")
+    return DataType(code)
+
+
+def is_dense(proto: TypeProto) -> bool:
+    """Whether a type is a plain tensor's, or not stated at all."""
+    return proto.WhichOneof("value") in (None, "tensor_type")
+
+
+def tensor_type(proto: TypeProto, *, at: str) -> TensorType:
+    """The TensorType of a dense tensor's TypeProto; UNKNOWN for anything else.
+
+    Raises InvalidModel, naming ``at``, for an unknown element type.
+    """
+    if not proto.HasField("tensor_type"):
+        return UNKNOWN
+    tensor = proto.tensor_type
+    shape = tuple(_dim(dim) for dim in tensor.shape.dim) if tensor.HasField("shape") else None
+    return TensorType(element_type(tensor.elem_type, at=at), shape=shape)
+
+
+def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
+    if dim.HasField("dim_value"):
+        return dim.dim_value if dim.dim_value >= 0 else None
+    # Some exporters write "?" for every size they do not know: these are not equal to each other.
+    return dim.dim_param if dim.dim_param not in ("", "?") else None
+
+
+def type_proto(type: TensorType) -> TypeProto:  # noqa: A002 - what it is
+    """The TypeProto of a dense tensor."""
+    proto = TypeProto()
+    tensor = proto.tensor_type
+    tensor.elem_type = int(type.dtype)
+    if type.shape is not None:
+        tensor.shape.SetInParent()
+        for size in type.shape:
+            dim = tensor.shape.dim.add()
+            if isinstance(size, int):
+                dim.dim_value = size
+            elif size is not None:
+                dim.dim_param = size
+    return proto
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inferred:
+    """What ONNX's shape inference found for one graph: types by value name, and the same for bodies.
+
+    ``bodies`` is keyed by the first named result of the node and the attribute's name.
+    """
+
+    types: Mapping[str, TypeProto] = field(default_factory=dict)
+    bodies: Mapping[tuple[str, str], "Inferred"] = field(default_factory=dict)
+
+    def body(self, node: NodeProto, attribute: str) -> "Inferred":
+        """What was found for one body of a control-flow node; nothing when inference did not see it."""
+        return self.bodies.get((_key(node), attribute), Inferred())
+
+
+def _key(node: NodeProto) -> str:
+    return next((name for name in node.output if name), "")
+
+
+def infer_types(model: ModelProto, nodes: Iterable[NodeProto], *, base_dir: Path | None) -> Inferred:
+    """Run ONNX's shape inference once, over ``nodes`` (the model's own, sorted); failures find nothing.
+
+    Symbols that inference makes up ("unk__3") are dropped: only names that the model states mean something.
+    """
+    bare = _stripped(model, nodes, base_dir=base_dir)
+    try:
+        full = onnx.shape_inference.infer_shapes(bare, data_prop=True)
+    except _FAILURES:
+        return Inferred()
+    return _gathered(full.graph, symbols=_symbols(bare.graph))
+
+
+def _stripped(model: ModelProto, nodes: Iterable[NodeProto], *, base_dir: Path | None) -> ModelProto:
+    bare = ModelProto(ir_version=max(4, model.ir_version), opset_import=model.opset_import)
+    bare.functions.extend(model.functions)
+    graph, source = bare.graph, model.graph
+    graph.name = source.name or "graph"
+    graph.input.extend(source.input)
+    graph.output.extend(source.output)
+    graph.value_info.extend(source.value_info)
+    stated = {value.name for value in source.input}
+    for tensor in source.initializer:
+        if _is_small(tensor) and (base_dir or tensor.data_location != TensorProto.EXTERNAL):
+            graph.initializer.append(_embedded(tensor, base_dir=base_dir))
+        elif tensor.name not in stated:
+            graph.input.append(_typed_input(tensor, name=tensor.name))
+    for node in nodes:
+        big = [a.t for a in node.attribute if a.name == "value" and not _is_small(a.t)]
+        if node.op_type == "Constant" and big:
+            graph.input.append(_typed_input(big[0], name=node.output[0]))
+        else:
+            graph.node.append(node)
+    return bare
+
+
+def _is_small(tensor: TensorProto) -> bool:
+    size = 1
+    for dim in tensor.dims:
+        size *= dim
+    return size * 8 <= _SMALL
+
+
+def _embedded(tensor: TensorProto, *, base_dir: Path | None) -> TensorProto:
+    if tensor.data_location != TensorProto.EXTERNAL:
+        return tensor
+    return onnx.numpy_helper.from_array(read_tensor(tensor, base_dir=base_dir).numpy(), tensor.name)
+
+
+def _typed_input(tensor: TensorProto, *, name: str) -> ValueInfoProto:
+    kind = TensorType(element_type(tensor.data_type, at=name), shape=tuple(tensor.dims))
+    return ValueInfoProto(name=name, type=type_proto(kind))
+
+
+def _symbols(graph: GraphProto) -> frozenset[str]:
+    """Every dimension name the model states, bodies included."""
+    found = {
+        dim.dim_param
+        for value in (*graph.input, *graph.output, *graph.value_info)
+        for dim in value.type.tensor_type.shape.dim
+    }
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                found |= _symbols(attribute.g)
+    return frozenset(found - {""})
+
+
+def _gathered(graph: GraphProto, *, symbols: frozenset[str]) -> Inferred:
+    types = {value.name: value.type for value in (*graph.value_info, *graph.output)}
+    for proto in types.values():
+        for dim in proto.tensor_type.shape.dim if proto.HasField("tensor_type") else ():
+            if dim.dim_param and dim.dim_param not in symbols:
+                dim.Clear()
+    bodies = {
+        (_key(node), attribute.name): _gathered(attribute.g, symbols=symbols)
+        for node in graph.node
+        for attribute in node.attribute
+        if attribute.type == onnx.AttributeProto.GRAPH
+    }
+    return Inferred(types=types, bodies=bodies)
+
+
+def infer_node(
+    node: NodeProto, types: Iterable[tuple[str, TensorType]], *, known: Mapping[str, TensorProto], opset: int
+) -> dict[str, TypeProto]:
+    """The types of one node's results by ONNX's rules for its operator; nothing when it has none.
+
+    ``types`` are the operands' names and types, ``known`` the small constants among them.
+    """
+    if node.domain or any(a.type == onnx.AttributeProto.GRAPH for a in node.attribute):
+        return {}
+    try:
+        schema = onnx.defs.get_schema(node.op_type, opset, "")
+        given = {name: type_proto(type_) for name, type_ in types}
+        return onnx.shape_inference.infer_node_outputs(schema, node, given, dict(known))
+    except _FAILURES:
+        return {}

@@ -1,0 +1,115 @@
+"""Run a graph, or one operation, by the meanings of its operations."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from types import MappingProxyType
+
+import numpy as np
+
+from convgraph.errors import InvalidModel, UnsupportedOp
+from convgraph.ir.graph import Graph, Value
+from convgraph.ir.ops import Constant, Input, Op
+from convgraph.ir.tensor import Array, DataType
+from convgraph.numerics.evaluate import (
+    activation,
+    conv,
+    layout,
+    linear,
+    norm,
+    pointwise,
+    pool,
+    reduce,
+    resize,
+    shaping,
+)
+
+Meaning = Callable[..., Array | tuple[Array, ...]]
+
+_FAMILIES: tuple[Mapping[type[Op], Meaning], ...] = (
+    activation.MEANINGS,
+    conv.MEANINGS,
+    layout.MEANINGS,
+    linear.MEANINGS,
+    norm.MEANINGS,
+    pointwise.MEANINGS,
+    pool.MEANINGS,
+    reduce.MEANINGS,
+    resize.MEANINGS,
+    shaping.MEANINGS,
+)
+MEANINGS: Mapping[type[Op], Meaning] = MappingProxyType(
+    dict(chain.from_iterable(family.items() for family in _FAMILIES))
+)
+
+
+def evaluate_op(op: Op, operands: Sequence[Array | None], *, outputs: int = 1) -> tuple[Array, ...]:
+    """The first ``outputs`` results of an operation; None stands for an omitted operand.
+
+    Float operands are taken as float64, which float results are, unrounded. Raises UnsupportedOp for an
+    operation without a meaning here (Opaque, randomness, some element types).
+    """
+    meaning = MEANINGS.get(type(op))
+    if meaning is None:
+        raise UnsupportedOp(op.label, found="no meaning in numpy", expected="a typed operation")
+    wide = [None if operand is None else widened(operand) for operand in operands]
+    with np.errstate(all="ignore"):  # infinities and NaNs are results like any other
+        results = meaning(op, *wide)
+    return (results if isinstance(results, tuple) else (results,))[:outputs]
+
+
+def evaluate(graph: Graph, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """The graph's outputs by name, from its inputs by name; an input with a default may be left out.
+
+    Raises InvalidModel for an input that is missing or not there, UnsupportedOp, naming the node, for an
+    operation without a meaning here.
+    """
+    names = {graph.value_name(value) for value in graph.inputs}
+    if unknown := sorted(feeds.keys() - names):
+        raise InvalidModel(unknown[0], found="a feed for no input", expected=f"inputs {sorted(names)}")
+    values: dict[Value, Array] = {}
+    waiting = {value: len(graph.readers(value)) for node in graph.nodes() for value in graph.results(node)}
+    for node in graph.nodes():
+        results = graph.results(node)
+        values.update(zip(results, _computed(graph, node, values, feeds), strict=False))
+        _release(graph, node, values, waiting)
+    return {graph.value_name(value): values[value] for value in graph.outputs}
+
+
+def widened(array: Array) -> Array:
+    """A float array of any width as float64; anything else as it is."""
+    return array.astype(np.float64, copy=False) if DataType.of(array.dtype).is_float else array
+
+
+def _computed(
+    graph: Graph, node: int, values: Mapping[Value, Array], feeds: Mapping[str, Array]
+) -> tuple[Array, ...]:
+    op = graph.op(node)
+    if isinstance(op, Constant):
+        return (widened(op.tensor.numpy()),)
+    if isinstance(op, Input):
+        return (widened(_fed(graph, node, feeds)),)
+    operands = [None if operand is None else values[operand] for operand in graph.operands(node)]
+    try:
+        return evaluate_op(op, operands, outputs=len(graph.results(node)))
+    except UnsupportedOp as error:
+        raise UnsupportedOp(graph.describe(node), found=error.found, expected=error.expected) from error
+
+
+def _fed(graph: Graph, node: int, feeds: Mapping[str, Array]) -> Array:
+    op, (value,) = graph.op(node), graph.results(node)
+    name = graph.value_name(value)
+    if name in feeds:
+        return np.asarray(feeds[name])
+    if not isinstance(op, Input) or op.default is None:
+        raise InvalidModel(name, found="no feed for this input", expected="an array")
+    return op.default.numpy()
+
+
+def _release(graph: Graph, node: int, values: dict[Value, Array], waiting: dict[Value, int]) -> None:
+    """Let go of what nobody reads after ``node``, so that memory follows the widest part of the graph."""
+    for operand in graph.operands(node):
+        if operand is None:
+            continue
+        waiting[operand] -= 1
+        if not waiting[operand] and not graph.is_output(operand):
+            del values[operand]

@@ -1,0 +1,197 @@
+"""Inputs to compare two models on: seeded, signed, with zeros and large values; or the user's own.
+
+A trial has a character, so that a fault which one kind of input cannot show is shown by another: Relu for
+Identity needs signs, a wrong border needs something at the border, a lost bias needs small inputs.
+"""
+
+import itertools
+import os
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import numpy_helper
+
+from convgraph.errors import InvalidModel
+from convgraph.ir.tensor import Array, DataType, Shape, TensorType
+from convgraph.numerics.sizes import Sizes, sized
+
+Feeds = Mapping[str, Array]
+
+LARGE = 30.0
+TINY = 1e-3
+_TOKENS = ("a", "bc", "def", "convolution")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How the elements are drawn.
+
+    ``ceiling``: integers lie in [0, ceiling). ``gain`` scales floats, ``positive`` takes their magnitude: for
+    a model that overflows, or that takes a logarithm, on what its trial's character asks for.
+    """
+
+    character: str = "normal"
+    ceiling: int = 64
+    gain: float = 1.0
+    positive: bool = False
+
+
+def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return rng.standard_normal(shape)
+
+
+def _sparse(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Half of the elements exactly zero."""
+    return rng.standard_normal(shape) * rng.integers(0, 2, size=shape)
+
+
+def _large(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return LARGE * rng.standard_normal(shape)
+
+
+def _impulses(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Zero but at the corners of the spatial axes (of all axes of a vector or matrix)."""
+    corner = [(np.arange(n) == 0) | (np.arange(n) == n - 1) for n in shape[2 if len(shape) > 2 else 0 :]]
+    mask = np.ones((), dtype=bool)
+    for axis in corner:
+        mask = mask[..., None] & axis
+    return 3.0 * rng.standard_normal(shape) * mask
+
+
+def _constant(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return np.full(shape, rng.choice((-1.0, 1.0)) * rng.uniform(0.5, 2.0))
+
+
+def _tiny(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return TINY * rng.standard_normal(shape)
+
+
+CHARACTERS: Mapping[str, Callable[[np.random.Generator, tuple[int, ...]], Array]] = MappingProxyType(
+    {
+        "normal": _normal,
+        "sparse": _sparse,
+        "large": _large,
+        "impulses": _impulses,
+        "tiny": _tiny,
+        "constant": _constant,
+    }
+)
+
+
+def character_of(trial: int) -> str:
+    """The character of a trial: the first three are normal, sparse and large; then they go round."""
+    return tuple(CHARACTERS)[trial % len(CHARACTERS)]
+
+
+def make_feeds(
+    types: Mapping[str, TensorType],
+    *,
+    shapes: Mapping[str, Shape],
+    sizes: Sizes,
+    seed: int,
+    manner: Manner,
+) -> dict[str, Array]:
+    """One array for each input; the same seed, sizes and manner always give the same ones."""
+    rng = np.random.default_rng(seed)
+    return {
+        name: _draw(rng, type_.dtype, sized(shapes[name], sizes=sizes), manner)
+        for name, type_ in types.items()
+    }
+
+
+def _draw(rng: np.random.Generator, dtype: DataType, shape: tuple[int, ...], manner: Manner) -> Array:
+    if dtype is DataType.STRING:
+        return np.asarray(rng.choice(_TOKENS, size=shape), dtype=object)
+    if dtype is DataType.BOOL:
+        return rng.integers(0, 2, size=shape).astype(np.bool_)
+    if not dtype.is_float and dtype not in (DataType.COMPLEX64, DataType.COMPLEX128):
+        ceiling = min(manner.ceiling, 1 << (dtype.bits - 1))
+        return rng.integers(0, ceiling, size=shape).astype(dtype.numpy)
+    drawn = manner.gain * CHARACTERS[manner.character](rng, shape)
+    return np.asarray(np.abs(drawn) if manner.positive else drawn).astype(dtype.numpy)
+
+
+def perturbed(data: Array, *, seed: int) -> Array:
+    """Another value for an overridable initializer: zeros, signs and integers stay.
+
+    A positive float stays positive (it may be a variance), and within a factor of two of what it was.
+    """
+    if data.dtype.kind in "biuOSU" or not DataType.of(data.dtype).is_float:
+        return data
+    factors = np.random.default_rng(seed).uniform(0.6, 1.6, size=data.shape)
+    return np.asarray(data.astype(np.float64) * factors).astype(data.dtype)
+
+
+# ---- the user's own ----
+
+
+def from_npz(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """The arrays of an ``.npz`` file, by input name. Raises InvalidModel for anything else."""
+    at = os.fspath(path)
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise InvalidModel(at, found="a single array without a name", expected="an .npz file of arrays")
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        if isinstance(error, InvalidModel):
+            raise
+        raise InvalidModel(at, found=str(error), expected="an .npz file of arrays") from error
+
+
+def from_folder(path: str | os.PathLike[str], *, inputs: Sequence[str]) -> list[dict[str, Array]]:
+    """The feeds of an ONNX test folder: ``input_0.pb``, … here, or in each ``test_data_set_*`` inside.
+
+    A tensor without a name belongs to the input at its number among ``inputs``. Raises InvalidModel where no
+    such file is found or one cannot be read.
+    """
+    folder = Path(path)
+    sets = sorted(folder.glob("test_data_set_*")) or [folder]
+    return [_data_set(one, inputs) for one in sets]
+
+
+def _data_set(folder: Path, inputs: Sequence[str]) -> dict[str, Array]:
+    files = [folder / f"input_{number}.pb" for number in range(len(inputs))]
+    present = list(itertools.takewhile(Path.exists, files))
+    if not present:
+        raise InvalidModel(str(folder), found="no input_0.pb", expected="an ONNX test data set")
+    return dict(_named_tensor(file, name) for file, name in zip(present, inputs, strict=False))
+
+
+def _named_tensor(file: Path, name: str) -> tuple[str, Array]:
+    tensor = onnx.TensorProto()
+    try:
+        tensor.ParseFromString(file.read_bytes())
+        return tensor.name or name, numpy_helper.to_array(tensor)
+    except (DecodeError, TypeError, ValueError) as error:
+        raise InvalidModel(str(file), found=str(error), expected="a serialised TensorProto") from error
+
+
+def read_feeds(path: str | os.PathLike[str], *, inputs: Sequence[str]) -> list[dict[str, Array]]:
+    """Feeds from an ``.npz`` file or from an ONNX test data folder."""
+    return from_folder(path, inputs=inputs) if Path(path).is_dir() else [from_npz(path)]
+
+
+def check_feeds(feeds: Sequence[Feeds], *, types: Mapping[str, TensorType | None], known: set[str]) -> None:
+    """Raise InvalidModel unless each of the user's feeds fits the inputs.
+
+    ``known`` also holds the inputs that may stay unfed.
+    """
+    for number, feed in enumerate(feeds):
+        at = f"feeds {number}"
+        absent = [name for name in types if name not in feed]
+        stray = [name for name in feed if name not in known]
+        if absent or stray:
+            found = f"nothing for input {absent[0]}" if absent else f"an array for {stray[0]}"
+            raise InvalidModel(at, found=found, expected=f"arrays for {', '.join(types)}")
+        for name, declared in types.items():
+            given = TensorType(DataType.of(feed[name].dtype), shape=feed[name].shape)
+            if declared is not None and not declared.admits(given):
+                raise InvalidModel(at, found=f"{name} of type {given}", expected=f"type {declared}")

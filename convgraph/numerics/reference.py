@@ -1,0 +1,187 @@
+"""The reference: the original model run in onnxruntime with its optimisations off, on feeds that suit it.
+
+Finds sizes for open dimensions, ranges for integers and a manner for floats that the model accepts, and
+keeps what it returned. Says so when nothing can be compared: no run succeeds, or two runs differ.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from onnx import ModelProto
+
+from convgraph.ir.tensor import Array, DataType, Shape, TensorType
+from convgraph.numerics.deviation import is_finite, leaves, same_bits
+from convgraph.numerics.feeds import Feeds, Manner, character_of, make_feeds, perturbed
+from convgraph.numerics.session import ModelSource, Session, TimedOut, Unverifiable
+from convgraph.numerics.sizes import candidates, open_shapes
+from convgraph.numerics.structure import readers, required_inputs
+
+_CEILINGS = (64, 8, 2, 1)  # integer inputs lie below; smaller where a run refuses an index
+_CALM = 0.03  # gain that brings large feeds down to about 1
+_ATTEMPTS = 60  # runs to find sizes that a model accepts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One run of the reference: what it was given and every tensor it returned, by place.
+
+    ``seed`` is None when the feeds are the user's.
+    """
+
+    number: int
+    feeds: Feeds
+    results: Mapping[str, Array]
+    character: str = "given"
+    seed: int | None = None
+
+    def __str__(self) -> str:
+        return f"trial {self.number} ({self.character}" + (
+            ")" if self.seed is None else f", seed {self.seed})"
+        )
+
+
+def run(session: Session, feeds: Feeds, *, deadline: float | None) -> dict[str, Array]:
+    """Every tensor a model returns, by place."""
+    results = session.run(feeds, deadline=deadline)
+    return dict(leaf for name, result in results.items() for leaf in leaves(name, result))
+
+
+@dataclass(slots=True, kw_only=True)
+class Reference:
+    """Runs the original. What a trial learns about the model serves the next ones."""
+
+    session: Session
+    model: ModelProto
+    deadline: float | None
+    _failed: set[tuple[str, int]] = field(default_factory=set)
+    _accepted: dict[tuple[str, int], "_Setting"] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, source: ModelSource, *, model: ModelProto, deadline: float | None) -> "Reference":
+        """Load the original. Raises Unverifiable with the runtime's reason."""
+        session = Session(source, deadline=deadline, at="the original")
+        return cls(session=session, model=model, deadline=deadline)
+
+    def given(self, feeds: Sequence[Feeds]) -> list[Trial]:
+        """One trial for each of the user's feeds."""
+        trials = [
+            Trial(number=n, feeds=feed, results=run(self.session, feed, deadline=self.deadline))
+            for n, feed in enumerate(feeds)
+        ]
+        self._refuse_random(trials)
+        return trials
+
+    def seeded(self, *, trials: int, seed: int, overridable: Mapping[str, Array]) -> list[Trial]:
+        """``trials`` seeded trials, and one more that overrides the initializers in ``overridable``.
+
+        Raises Unverifiable, with the runtime's reason, when the model runs at no size.
+        """
+        done = [self._trial(number, seed=seed + number) for number in range(trials)]
+        self._refuse_random(done)
+        if done and overridable:
+            done.extend(self._overriding(done[0], overridable, number=trials))
+        return done
+
+    def _refuse_random(self, trials: Sequence[Trial]) -> None:
+        """Run the first trial again: a model that answers differently cannot be compared."""
+        for trial in trials[:1]:
+            again = run(self.session, trial.feeds, deadline=self.deadline)
+            stable = again.keys() == trial.results.keys() and all(
+                same_bits(again[place], result) for place, result in trial.results.items()
+            )
+            if not stable:
+                found = "the original is random: two runs on the same inputs differ"
+                raise Unverifiable("the original", found=found, expected="the same results again")
+
+    def _overriding(self, trial: Trial, overridable: Mapping[str, Array], *, number: int) -> Iterator[Trial]:
+        seed = (trial.seed or 0) + number
+        moved = {name: perturbed(data, seed=seed) for name, data in overridable.items()}
+        feeds = {**trial.feeds, **moved}
+        try:
+            results = run(self.session, feeds, deadline=self.deadline)
+        except TimedOut:
+            raise
+        except Unverifiable:
+            return  # an initializer that sets a size, say: the model does not take every override
+        yield Trial(number=number, feeds=feeds, results=results, character="overridden defaults", seed=seed)
+
+    def _trial(self, number: int, *, seed: int) -> Trial:
+        """The first setting the model accepts, among those not tried before while there are any."""
+        reason: Unverifiable | None = None
+        for setting in itertools.islice(self._settings(number), _ATTEMPTS):
+            try:
+                trial = self._run(setting, number=number, seed=seed)
+            except TimedOut:
+                raise
+            except Unverifiable as error:
+                reason = reason or error
+                self._failed.add(setting.key)
+                continue
+            self._accepted[setting.key] = setting
+            return self._calmed(trial, setting)
+        raise reason or Unverifiable("the original", found="no size left to try", expected="a run")
+
+    def _settings(self, number: int) -> Iterator["_Setting"]:
+        """Fresh settings first, then those that worked before."""
+        known = readers(self.model)
+        ceilings = _CEILINGS if any(_is_index(t.dtype) for t in self._types().values()) else _CEILINGS[:1]
+        works = min((s.manner.ceiling for s in self._accepted.values()), default=_CEILINGS[0])
+        for shapes in open_shapes(self._types(), readers=known):
+            for sizes, ceiling in itertools.product(
+                candidates(shapes, readers=known, trial=number), (c for c in ceilings if c <= works)
+            ):
+                manner = Manner(character=character_of(number), ceiling=ceiling)
+                setting = _Setting(shapes=shapes, sizes=sizes, manner=manner)
+                if setting.key not in self._failed:
+                    yield setting
+        yield from (
+            replace(s, manner=replace(s.manner, character=character_of(number)))
+            for s in tuple(self._accepted.values())
+        )
+
+    def _run(self, setting: "_Setting", *, number: int, seed: int) -> Trial:
+        feeds = make_feeds(
+            self._types(), shapes=setting.shapes, sizes=setting.sizes, seed=seed, manner=setting.manner
+        )
+        results = run(self.session, feeds, deadline=self.deadline)
+        return Trial(
+            number=number, feeds=feeds, results=results, character=setting.manner.character, seed=seed
+        )
+
+    def _calmed(self, trial: Trial, setting: "_Setting") -> Trial:
+        """The same trial with feeds on which every result is finite, if the usual remedies find some."""
+        remedies = (replace(setting.manner, gain=_CALM), replace(setting.manner, gain=_CALM, positive=True))
+        for manner in remedies:
+            if all(is_finite(result) for result in trial.results.values()):
+                break
+            calmer = self._run(replace(setting, manner=manner), number=trial.number, seed=trial.seed or 0)
+            if all(is_finite(result) for result in calmer.results.values()):
+                return calmer
+        return trial
+
+    def _types(self) -> dict[str, TensorType]:
+        types = required_inputs(self.model)
+        foreign = [name for name, type_ in types.items() if type_ is None]
+        if foreign:
+            raise Unverifiable(foreign[0], found="an input that is no tensor", expected="feeds of your own")
+        return {name: type_ for name, type_ in types.items() if type_ is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Setting:
+    """What a trial decides before drawing its feeds."""
+
+    shapes: Mapping[str, Shape]
+    sizes: Mapping[str, int]
+    manner: Manner
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What a run's success depends on."""
+        ranks = [len(shape or ()) for shape in self.shapes.values()]
+        return f"{ranks}{sorted(self.sizes.items())}", self.manner.ceiling
+
+
+def _is_index(dtype: DataType) -> bool:
+    return dtype.label.lstrip("u").startswith("int")

@@ -1,0 +1,231 @@
+"""ONNX Runtime behind one door: open a model, run it, and say in one line why it could not be.
+
+The only module that imports onnxruntime. Nothing here judges results.
+"""
+
+import ctypes
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
+
+from convgraph.errors import ConvgraphError
+from convgraph.ir.tensor import Array, DataType
+
+ModelSource = onnx.ModelProto | bytes | str | os.PathLike[str]
+Result = Any  # an Array; for sequences, maps and optionals lists, dicts and None as onnxruntime gives them
+
+_IN_MEMORY_LIMIT = 1_900_000_000  # bytes: protobuf cannot serialise 2 GB
+_SILENT = 4  # onnxruntime's severity for fatal messages only
+_REASON_LIMIT = 300  # characters
+
+
+def _runtime_errors() -> tuple[type[Exception], ...]:
+    """Every exception onnxruntime raises; its own do not share a base class."""
+    members = (getattr(runtime_errors, name) for name in dir(runtime_errors))
+    own = [m for m in members if isinstance(m, type) and issubclass(m, Exception)]
+    return (*own, RuntimeError, ValueError, TypeError)
+
+
+_RUNTIME_ERRORS = _runtime_errors()
+
+
+class Unverifiable(ConvgraphError, RuntimeError):
+    """A model that cannot be loaded or run here, so that nothing can be said about its results."""
+
+
+class TimedOut(Unverifiable):
+    """A run that did not end before its deadline."""
+
+
+def runtime_name() -> str:
+    """The runtime and its version, as reports name it."""
+    return f"onnxruntime {onnxruntime.__version__}"
+
+
+class Session:
+    """A model opened in onnxruntime on the CPU.
+
+    ``optimized`` turns on every graph optimisation of the runtime, as in deployment; without it the model is
+    executed node by node as written. ``deadline`` is a time of ``time.monotonic`` after which loading is
+    given up. ``at`` is what messages call the model. Raises Unverifiable, with the runtime's own reason in
+    one line, when the model does not load.
+    """
+
+    def __init__(
+        self,
+        source: ModelSource,
+        *,
+        optimized: bool = False,
+        threads: int = 1,
+        deadline: float | None = None,
+        at: str = "model",
+    ) -> None:
+        self.at = at
+        options = _options(optimized=optimized, threads=threads)
+        with ExitStack() as stack, _reported(at, "a model that loads", deadline=deadline):
+            opened = _openable(source, stack)
+            stack.enter_context(_alarm(deadline, partial(_cancel_load, options), at=at))
+            self._session = onnxruntime.InferenceSession(
+                opened, sess_options=options, providers=["CPUExecutionProvider"]
+            )
+        self._output_types = {o.name: o.type for o in self._session.get_outputs()}
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The graph outputs in order."""
+        return tuple(self._output_types)
+
+    def run(
+        self,
+        feeds: Mapping[str, Array],
+        *,
+        outputs: Sequence[str] | None = None,
+        deadline: float | None = None,
+    ) -> dict[str, Result]:
+        """The named outputs (all when None) for these inputs.
+
+        The runtime looks at ``deadline`` (a time of ``time.monotonic``) between two nodes. Raises TimedOut
+        past it and Unverifiable, with the runtime's own reason, when the run fails.
+        """
+        names = list(self.output_names if outputs is None else outputs)
+        options = onnxruntime.RunOptions()
+        options.log_severity_level = _SILENT
+        stop = _alarm(deadline, partial(_terminate, options), at=self.at)
+        with _reported(self.at, "a run to the end", deadline=deadline), stop:
+            return dict(zip(names, self._results(feeds, names, options), strict=True))
+
+    def _results(
+        self, feeds: Mapping[str, Array], names: list[str], options: onnxruntime.RunOptions
+    ) -> list[Result]:
+        if all(_has_numpy_type(self._output_types.get(name, "")) for name in names):
+            given = {name: _input(array) for name, array in feeds.items()}
+            return list(self._session.run(names, given, options))
+        values = {name: _ort_value(array) for name, array in feeds.items()}
+        return [_array(v) for v in self._session.run_with_ort_values(names, values, options)]
+
+
+def run_model(source: ModelSource, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """Every output of a model run once, node by node as written.
+
+    Raises Unverifiable when the model does not load, does not run or returns something that is no tensor.
+    """
+    results = Session(source).run(feeds)
+    for name, result in results.items():
+        if not isinstance(result, np.ndarray):
+            raise Unverifiable(name, found=f"a {type(result).__name__}", expected="a tensor")
+    return results
+
+
+def _options(*, optimized: bool, threads: int) -> onnxruntime.SessionOptions:
+    levels = onnxruntime.GraphOptimizationLevel
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimized else levels.ORT_DISABLE_ALL
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _SILENT
+    return options
+
+
+def _cancel_load(options: onnxruntime.SessionOptions) -> None:
+    options.set_load_cancellation_flag(True)
+
+
+def _terminate(options: onnxruntime.RunOptions) -> None:
+    options.terminate = True
+
+
+def _openable(source: ModelSource, stack: ExitStack) -> str | bytes:
+    """What InferenceSession takes: a path or bytes; a model too big for bytes goes through a folder."""
+    if isinstance(source, bytes):
+        return source
+    if not isinstance(source, onnx.ModelProto):
+        return os.fspath(source)
+    if source.ByteSize() <= _IN_MEMORY_LIMIT:
+        return bytes(source.SerializeToString())
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    copy = onnx.ModelProto()
+    copy.CopyFrom(source)  # saving with external data empties the tensors of its argument
+    onnx.save_model(copy, folder / "model.onnx", save_as_external_data=True, location="model.data")
+    return str(folder / "model.onnx")
+
+
+@contextmanager
+def _alarm(deadline: float | None, ring: Callable[[], object], *, at: str) -> Iterator[None]:
+    """Call ``ring`` from another thread if the deadline comes before the block ends."""
+    if deadline is None:
+        yield
+        return
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimedOut(at, found="no time left", expected="a run within the time allowed")
+    timer = threading.Timer(left, ring)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+@contextmanager
+def _reported(at: str, expected: str, *, deadline: float | None) -> Iterator[None]:
+    """Turn the runtime's errors into ours."""
+    try:
+        yield
+    except Unverifiable:
+        raise
+    except _RUNTIME_ERRORS as error:
+        if deadline is not None and time.monotonic() >= deadline:
+            found = "a run past the time allowed"
+            raise TimedOut(at, found=found, expected="a run within it") from error
+        raise Unverifiable(at, found=_one_line(error), expected=expected) from error
+
+
+def _one_line(error: Exception) -> str:
+    """The runtime's message without its code, its source file and its line breaks."""
+    text = " ".join(str(error).split())
+    if text.startswith("[ONNXRuntimeError]"):
+        text = text.split(" : ", 3)[-1]
+    text = " ".join(word for word in text.split(" ") if "onnxruntime_src" not in word)
+    return text if len(text) <= _REASON_LIMIT else text[: _REASON_LIMIT - 1] + "…"
+
+
+def _has_numpy_type(runtime_type: str) -> bool:
+    """Whether onnxruntime can hand the type out as numpy: it has none for bfloat16 and narrower floats."""
+    return not any(word in runtime_type for word in ("bfloat16", "float8", "float4", "int4", "int2"))
+
+
+def _is_native(array: Array) -> bool:
+    return array.dtype.isbuiltin == 1
+
+
+def _input(array: Array) -> object:
+    return array if _is_native(array) else _ort_value(array)
+
+
+def _ort_value(array: Array) -> onnxruntime.OrtValue:
+    array = np.ascontiguousarray(array).reshape(array.shape)
+    if _is_native(array):
+        return onnxruntime.OrtValue.ortvalue_from_numpy(array)
+    bits = array.view(np.uint16 if array.itemsize == 2 else np.uint8)
+    code = int(DataType.of(array.dtype))
+    return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, code)
+
+
+def _array(value: onnxruntime.OrtValue) -> Result:
+    if not value.is_tensor() or _has_numpy_type(value.data_type()):
+        return value.numpy()
+    raw = ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes())
+    return np.frombuffer(raw, dtype=DataType(value.element_type()).numpy).reshape(value.shape())

@@ -1,0 +1,170 @@
+"""What a ``ModelProto`` says of itself that a check needs: inputs, outputs, defaults, lengths of sums.
+
+Reads protos as they are, symbolic dimensions included; nothing is imported or changed.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import helper, shape_inference
+
+from convgraph.errors import InvalidModel
+from convgraph.ir.tensor import DataType, Dim, TensorType
+from convgraph.numerics.session import ModelSource
+from convgraph.numerics.tolerance import Step, added_variance, length_in
+
+_INFERENCE_LIMIT = 500_000_000  # bytes: shape inference copies the model
+_DEFAULTS_SINCE = 4  # the IR version from which an initializer may be an input that need not be fed
+_WEIGHTED = (
+    "Conv",
+    "ConvTranspose",
+    "Gemm",
+    "MatMul",
+    "BatchNormalization",
+    "InstanceNormalization",
+    "PRelu",
+)
+
+
+def read(source: ModelSource, *, weights: bool = False) -> onnx.ModelProto:
+    """The model as a proto, its external data left on disk unless ``weights``.
+
+    Raises InvalidModel for bytes or a file that is no ONNX model.
+    """
+    if isinstance(source, onnx.ModelProto):
+        return source
+    at = "model" if isinstance(source, bytes) else os.fspath(source)
+    try:
+        if isinstance(source, bytes):
+            return onnx.load_model_from_string(source)
+        return onnx.load_model(at, load_external_data=weights)
+    except (DecodeError, OSError) as error:
+        raise InvalidModel(at, found=str(error), expected="an ONNX model") from error
+
+
+def tensor_type(info: onnx.ValueInfoProto) -> TensorType | None:
+    """The declared type; None for a value that is not a dense tensor."""
+    if info.type.WhichOneof("value") != "tensor_type":
+        return None
+    declared = info.type.tensor_type
+    shape = None
+    if declared.HasField("shape"):
+        shape = tuple(_dim(d) for d in declared.shape.dim)
+    return TensorType(DataType(declared.elem_type), shape=shape)
+
+
+def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
+    if dim.HasField("dim_value"):
+        return dim.dim_value if dim.dim_value >= 0 else None
+    return dim.dim_param or None
+
+
+def required_inputs(model: onnx.ModelProto) -> dict[str, TensorType | None]:
+    """The inputs a caller has to feed, in order; None for one that is not a dense tensor."""
+    fixed = _initializer_names(model)
+    return {i.name: tensor_type(i) for i in model.graph.input if i.name not in fixed}
+
+
+def overridable_inputs(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
+    """The initializers a caller may override, by name."""
+    if model.ir_version < _DEFAULTS_SINCE:
+        return {}
+    inputs = {i.name for i in model.graph.input}
+    return {t.name: t for t in model.graph.initializer if t.name in inputs}
+
+
+def _initializer_names(model: onnx.ModelProto) -> set[str]:
+    sparse = {t.values.name for t in model.graph.sparse_initializer}
+    return {t.name for t in model.graph.initializer} | sparse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """What the operations that read an input say about it: its rank, and the length of its axis 1."""
+
+    rank: int | None = None
+    channels: int | None = None
+
+
+def readers(model: onnx.ModelProto) -> dict[str, Reader]:
+    """Rank and channel count that weights ask of the values they meet, by value name."""
+    shapes = {t.name: tuple(t.dims) for t in model.graph.initializer}
+    found: dict[str, Reader] = {}
+    for node in model.graph.node:
+        weight = shapes.get(node.input[1], ()) if len(node.input) > 1 else ()
+        if weight and node.op_type in _WEIGHTED and node.input[0] not in found:
+            found[node.input[0]] = _reader(node, weight)
+    return found
+
+
+def _reader(node: onnx.NodeProto, weight: tuple[int, ...]) -> Reader:
+    attributes = _attributes(node)
+    if node.op_type == "Conv":
+        group = attributes.get("group", 1)
+        return Reader(rank=len(weight), channels=weight[1] * (group if isinstance(group, int) else 1))
+    if node.op_type == "ConvTranspose":
+        return Reader(rank=len(weight), channels=weight[0])
+    if node.op_type == "Gemm":
+        return Reader(rank=2, channels=weight[1 if attributes.get("transB") else 0])
+    if node.op_type == "MatMul":
+        return Reader(channels=weight[-2] if len(weight) == 2 else None)
+    return Reader(channels=weight[0] if len(weight) == 1 else None)
+
+
+def _attributes(node: onnx.NodeProto) -> dict[str, object]:
+    """The attributes that are neither tensors nor graphs."""
+    heavy = (onnx.AttributeProto.TENSOR, onnx.AttributeProto.GRAPH, onnx.AttributeProto.SPARSE_TENSOR)
+    plain = [a for a in node.attribute if a.type not in heavy and not a.ref_attr_name]
+    values = {a.name: helper.get_attribute_value(a) for a in plain}
+    return {name: v.decode("latin-1") if isinstance(v, bytes) else v for name, v in values.items()}
+
+
+def model_lengths(model: onnx.ModelProto) -> dict[str, float]:
+    """``tolerance.accumulated_length`` read off a proto, for a caller who has no Graph."""
+    types = _types(model)
+    variance: dict[str, float] = {}
+    for node in model.graph.node:
+        names = [n for n in node.input if n]
+        if any(a.HasField("g") for a in node.attribute):
+            names = list(variance)  # a body may read any value made so far
+        incoming = max((variance.get(n, 0.0) for n in names), default=0.0)
+        outgoing = incoming + added_variance(_step(node, types))
+        variance.update((n, outgoing) for n in node.output if n)
+    return {
+        o.name: length_in(variance.get(o.name, 0.0), dtype=types.get(o.name, _FLOAT).dtype)
+        for o in model.graph.output
+    }
+
+
+_FLOAT = TensorType(DataType.FLOAT)
+
+
+def _step(node: onnx.NodeProto, types: Mapping[str, TensorType]) -> Step:
+    return Step(
+        op_type=node.op_type,
+        operands=[types.get(n) if n else None for n in node.input],
+        results=[types[n] for n in node.output if n in types],
+        attributes=_attributes(node),
+    )
+
+
+def _types(model: onnx.ModelProto) -> dict[str, TensorType]:
+    inferred = model
+    if model.ByteSize() < _INFERENCE_LIMIT:
+        try:
+            inferred = shape_inference.infer_shapes(model)
+        except shape_inference.InferenceError:
+            inferred = model  # what is not known counts generously
+    return dict(_known_types(inferred))
+
+
+def _known_types(model: onnx.ModelProto) -> Iterator[tuple[str, TensorType]]:
+    graph = model.graph
+    for info in (*graph.value_info, *graph.input, *graph.output):
+        if (found := tensor_type(info)) is not None:
+            yield info.name, found
+    for tensor in graph.initializer:
+        yield tensor.name, TensorType(DataType(tensor.data_type), shape=tuple(tensor.dims))

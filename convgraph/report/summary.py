@@ -1,0 +1,253 @@
+"""The summary of a run: as JSON for programs (schema.json says what is in it), as a table for people."""
+
+import json
+import math
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from convgraph.analysis.cost import Cost, graph_cost, parameters
+from convgraph.analysis.infer import assumed_sizes
+from convgraph.ir.graph import Graph
+from convgraph.numerics.compare import OutputComparison, Verification
+from convgraph.passes.pipeline import Application, Trace
+from convgraph.passes.rewrite import Refusal
+from convgraph.report.layers import counted_at
+
+SCHEMA = 1
+PHASES = ("import", "passes", "export", "verify", "tune", "total")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFacts:
+    """A model as a file: its path (None when it never was one), SHA-256 and number of its bytes, opset."""
+
+    path: str | None
+    sha256: str
+    bytes: int
+    opset: int
+
+
+class Run(Protocol):
+    """What a summary needs to know of a run; ``convgraph.compiler.optimize.OptimizeResult`` is one."""
+
+    @property
+    def graph(self) -> Graph:
+        """The result."""
+
+    @property
+    def original(self) -> Graph:
+        """What the run started from."""
+
+    @property
+    def trace(self) -> Trace:
+        """What was done and what was refused."""
+
+    @property
+    def verification(self) -> Verification | None:
+        """Whether both compute the same; None when nobody asked."""
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Wall time by phase."""
+
+    @property
+    def model(self) -> FileFacts | None:
+        """The file the run started from."""
+
+    @property
+    def optimized(self) -> FileFacts | None:
+        """The file of the result."""
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of ``summary``."""
+    text = files("convgraph.report").joinpath("schema.json").read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+def summary(result: Run) -> dict[str, object]:
+    """Everything about a run, as JSON values; numbers that are not finite are null.
+
+    MACs and bytes are counted at ``assumed_sizes`` where the model leaves sizes open.
+    """
+    trace, verification = result.trace, result.verification
+    return {
+        "schema": SCHEMA,
+        "convgraph": _version("convgraph"),
+        "onnxruntime": _version("onnxruntime"),
+        "machine": _machine(),
+        "assumed_sizes": assumed_sizes(result.original),
+        "model": _model(result.original, result.model),
+        "optimized": _model(result.graph, result.optimized),
+        "rewrites": [_rewrite(application) for application in trace.applications],
+        "refusals": [_refusal(refusal) for refusal in trace.refusals],
+        "verification": None if verification is None else _verification(verification),
+        "latency": None,
+        "seconds": {phase: _number(result.seconds.get(phase)) for phase in PHASES},
+        "peak_rss_bytes": peak_rss_bytes(),
+    }
+
+
+def table(result: Run) -> RenderableType:
+    """A short before/after table, and below it how open sizes were counted, if any were."""
+    before, after = graph_cost(result.original), graph_cost(result.graph)
+    rows = Table(box=None, pad_edge=False)
+    rows.add_column("")
+    for heading in ("before", "after", "change"):
+        rows.add_column(heading, justify="right")
+    for name, old, new in _counts(result, before, after):
+        rows.add_row(name, f"{old:,}", f"{new:,}", _change(old, new))
+    rows.add_row("max error", "", _error(result.verification), "")
+    seconds = result.seconds.get("total")
+    rows.add_row("seconds", "", "-" if seconds is None else f"{seconds:.2f}", "")
+    note = counted_at(assumed_sizes(result.original), approximate=before.approximate or after.approximate)
+    return Group(rows, Text(f"MACs and bytes {note}")) if note else rows
+
+
+def peak_rss_bytes() -> int | None:
+    """The most memory this process has held so far, in bytes; None where the system does not say."""
+    try:
+        import resource  # noqa: PLC0415 - not there on Windows
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else peak * 1024  # kilobytes everywhere but on macOS
+
+
+def _model(graph: Graph, file: FileFacts | None) -> dict[str, object]:
+    cost = graph_cost(graph)
+    return {
+        "path": None if file is None else file.path,
+        "sha256": None if file is None else file.sha256,
+        "file_bytes": None if file is None else file.bytes,
+        "opset": graph.model.opset if file is None else file.opset,
+        "nodes": _operations(graph),
+        "parameters": parameters(graph),
+        "macs": cost.macs,
+        "bytes": cost.bytes,
+        "approximate": cost.approximate,
+    }
+
+
+def _rewrite(application: Application) -> dict[str, object]:
+    return {
+        "index": application.index,
+        "name": application.rewrite,
+        "at": application.at,
+        "macs_before": application.before.macs,
+        "macs_after": application.after.macs,
+        "bytes_before": application.before.bytes,
+        "bytes_after": application.after.bytes,
+    }
+
+
+def _refusal(refusal: Refusal) -> dict[str, object]:
+    return {
+        "name": refusal.rewrite,
+        "at": refusal.at,
+        "requirement": refusal.requirement,
+        "reason": refusal.reason,
+    }
+
+
+def _verification(verification: Verification) -> dict[str, object]:
+    return {
+        "status": verification.status,
+        "equal": verification.equal,
+        "reason": verification.reason,
+        "reference": verification.reference,
+        "trials": verification.trials,
+        "seeds": list(verification.seeds),
+        "power": None,
+        "outputs": [_output(output) for output in verification.outputs],
+    }
+
+
+def _output(output: OutputComparison) -> dict[str, object]:
+    return {
+        "name": output.name,
+        "max_abs": _number(output.max_abs),
+        "max_rel": _number(output.max_rel),
+        "tolerance": _number(output.tolerance),
+        "bound": output.bound,
+        "worst_index": None if output.worst_index is None else [int(i) for i in output.worst_index],
+    }
+
+
+def _number(number: float | None) -> float | None:
+    """A number that JSON has, else None."""
+    return None if number is None or not math.isfinite(number) else float(number)
+
+
+def _machine() -> dict[str, object]:
+    return {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "processor": _processor(),
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str | None:
+    """The processor's model name, where Linux tells it; ``platform.processor`` is empty there."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            names = (line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+            return next(names, None)
+    except OSError:
+        return platform.processor() or None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _operations(graph: Graph) -> int:
+    return sum(1 for _ in graph.compute_nodes())
+
+
+def _counts(result: Run, before: Cost, after: Cost) -> list[tuple[str, int, int]]:
+    old, new = result.original, result.graph
+    counts = [
+        ("nodes", _operations(old), _operations(new)),
+        ("parameters", parameters(old), parameters(new)),
+        ("MACs", before.macs, after.macs),
+        ("bytes", before.bytes, after.bytes),
+    ]
+    if result.model is not None and result.optimized is not None:
+        counts.append(("file size", result.model.bytes, result.optimized.bytes))
+    return counts
+
+
+def _change(old: int, new: int) -> str:
+    if old == new:
+        return "="
+    if old == 0:
+        return "new"
+    percent = 100 * (new - old) / old
+    return f"{percent:+.1f} %" if abs(percent) >= 0.1 else f"{percent:+.1g} %"
+
+
+def _error(verification: Verification | None) -> str:
+    if verification is None:
+        return "not verified"
+    if not verification.outputs:
+        return verification.status
+    errors = [output.max_abs for output in verification.outputs]
+    worst = math.nan if any(math.isnan(error) for error in errors) else max(errors)
+    return f"{worst:.3g}" if verification.equal else f"{worst:.3g} ({verification.status})"

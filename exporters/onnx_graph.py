@@ -1,0 +1,192 @@
+"""A Graph as a GraphProto: constants as initializers, control flow with its bodies, nodes in graph order."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
+
+from convgraph.exporters.onnx_nodes import write
+from convgraph.exporters.onnx_place import NOTHING, Place, Ref
+from convgraph.exporters.onnx_types import tensor_proto, value_proto
+from convgraph.ir.graph import Graph, NodeInfo, Value
+from convgraph.ir.ops.constant import Constant, Input
+from convgraph.ir.ops.opaque import Opaque
+from convgraph.ir.tensor import Tensor
+
+Store = Callable[[Tensor, str], TensorProto]
+"""Makes the message of a tensor of a given name; where its data goes is the store's business."""
+
+
+def inline(tensor: Tensor, name: str) -> TensorProto:
+    """The store that keeps the data in the message."""
+    return tensor_proto(tensor, name=name)
+
+
+def write_graph(
+    graph: Graph,
+    *,
+    opset: int,
+    store: Store = inline,
+    around: Mapping[Value, str] = MappingProxyType({}),
+    into: GraphProto | None = None,
+) -> GraphProto:
+    """The GraphProto of a graph or body; ``around`` names what a body captures.
+
+    ``into`` is an empty message to fill, which saves copying the weights into it. Raises UnsupportedOp for an operation that the opset cannot say.
+    """
+    proto = GraphProto() if into is None else into
+    _GraphWriter(graph, opset=opset, store=store, around=around, proto=proto).write()
+    return proto
+
+
+class _GraphWriter:
+    def __init__(
+        self, graph: Graph, *, opset: int, store: Store, around: Mapping[Value, str], proto: GraphProto
+    ) -> None:
+        self.graph, self.opset, self.store, self.around = graph, opset, store, around
+        self.proto = proto
+        self.absorbed: set[tuple[int, int]] = set()
+        self.taken: set[str] = set()
+        self.named: dict[Value, str] = {}
+        self.given_names = {graph.info(node).name for node in graph.nodes()}
+        self.node_names: set[str] = set()
+        self.constants: list[tuple[str, Tensor]] = []
+
+    def write(self) -> None:
+        self.proto.name = self.graph.name
+        self.proto.MergeFromString(self.graph.header.carried)
+        for node in self.graph.compute_nodes():
+            self.proto.node.extend(self._nodes(node))
+        for value in self.graph.inputs:
+            self.proto.input.append(value_proto(self.graph.value_info(value), name=self._name(value)))
+        for value in self.graph.outputs:
+            self.proto.output.append(value_proto(self.graph.value_info(value), name=self._name(value)))
+        self._write_tensors()
+        self._write_types()
+        if self.graph.header.doc:
+            self.proto.doc_string = self.graph.header.doc
+        for key, text in self.graph.header.metadata.items():
+            self.proto.metadata_props.add(key=key, value=text)
+
+    def _name(self, value: Value) -> str:
+        return self.around.get(value) or self.graph.value_name(value) or self._unnamed(value)
+
+    def _unnamed(self, value: Value) -> str:
+        """A name for a result that an edit left without one although it is read; "" when nobody reads it."""
+        if value not in self.named:
+            uses = self.graph.readers(value)
+            readers = [self.graph.value_name(Value(use.node, 0)) for use in uses]
+            operation = self.graph.op(value.node).label.lower()
+            stem = next((f"{name}_{operation}" for name in readers if name), operation)
+            place = Place(graph=self.graph, node=value.node, opset=self.opset, taken=self.taken)
+            self.named[value] = place.fresh(stem) if uses else ""
+        return self.named[value]
+
+    # ---- nodes ----
+
+    def _nodes(self, node: int) -> list[NodeProto]:
+        op, info = self.graph.op(node), self.graph.info(node)
+        results = [self._name(value) for value in self.graph.results(node)]
+        if isinstance(op, Opaque):
+            protos = [self._opaque(node, op, results)]
+        else:
+            place = Place(graph=self.graph, node=node, opset=self.opset, taken=self.taken)
+            protos = write(place, op, self._operands(node), results)
+            self.absorbed.update((node, slot) for slot in place.absorbed)
+            self.constants += place.constants
+        self._annotate(protos, info, op_type=op.label)
+        return protos
+
+    def _annotate(self, protos: list[NodeProto], info: NodeInfo, *, op_type: str) -> None:
+        """Give the node that stands for the operation its name and notes, the others names derived from it."""
+        own = next((proto for proto in protos if proto.op_type == op_type), protos[-1])
+        own.doc_string = info.doc
+        for key, text in info.metadata.items():
+            own.metadata_props.add(key=key, value=text)
+        for proto in (own, *(proto for proto in protos if proto is not own)):
+            if info.name:
+                stem = info.name if proto is own else f"{info.name}_{proto.op_type.lower()}"
+                proto.name = self._node_name(stem, derived=proto is not own)
+
+    def _node_name(self, stem: str, *, derived: bool) -> str:
+        """A node name not used so far: onnxruntime refuses two of the same."""
+        name, number = stem, 0
+        while name in self.node_names or (derived and name in self.given_names):
+            number += 1
+            name = f"{stem}_{number}"
+        self.node_names.add(name)
+        return name
+
+    def _operands(self, node: int) -> list[Ref]:
+        return [
+            NOTHING
+            if value is None
+            else Ref(
+                name=self._name(value),
+                type=self.graph.type(value),
+                tensor=self.graph.constant(value),
+                slot=slot,
+            )
+            for slot, value in enumerate(self.graph.operands(node))
+        ]
+
+    def _opaque(self, node: int, op: Opaque, results: list[str]) -> NodeProto:
+        operands = self.graph.operands(node)
+        own = [*operands[: op.arity], *(None,) * (op.arity - len(operands))]
+        proto = NodeProto(domain=op.domain, op_type=op.op_type, output=results)
+        proto.input.extend("" if value is None else self._name(value) for value in own)
+        if op.overload:
+            proto.overload = op.overload
+        captured = iter(operands[op.arity :])
+        attributes: dict[str, AttributeProto] = {}
+        for name, encoded in op.encoded.items():
+            if name:
+                attributes[name] = AttributeProto.FromString(encoded)
+            else:
+                proto.MergeFromString(encoded)
+        for name, body in op.subgraphs.items():
+            around = {inside: self._captured(next(captured)) for inside in body.captures}
+            graph = write_graph(body, opset=self.opset, store=self.store, around=around)
+            attributes[name] = AttributeProto(name=name, type=AttributeProto.GRAPH, g=graph)
+        proto.attribute.extend(attribute for _, attribute in sorted(attributes.items()))
+        return proto
+
+    def _captured(self, value: Value | None) -> str:
+        return "" if value is None else self._name(value)
+
+    # ---- tensors and types ----
+
+    def _write_tensors(self) -> None:
+        for node in self.graph.nodes():
+            op = self.graph.op(node)
+            tensor = op.tensor if isinstance(op, Constant) else op.default if isinstance(op, Input) else None
+            value = Value(node, 0)
+            if tensor is None or (isinstance(op, Constant) and self._is_absorbed(value)):
+                continue
+            proto = self.store(tensor, self._name(value))
+            if isinstance(op, Constant):
+                info = self.graph.value_info(value)
+                proto.doc_string = info.doc
+                for key, text in info.metadata.items():
+                    proto.metadata_props.add(key=key, value=text)
+            self.proto.initializer.append(proto)
+        self.proto.initializer.extend(self.store(tensor, name) for name, tensor in self.constants)
+
+    def _is_absorbed(self, value: Value) -> bool:
+        """Whether every reader of a constant has it in an attribute."""
+        uses = self.graph.readers(value)
+        return bool(uses) and not self.graph.is_output(value) and self.absorbed.issuperset(uses)
+
+    def _write_types(self) -> None:
+        """The types the file stated, constants' first: initializers have no place among the nodes."""
+        told = {*self.graph.inputs, *self.graph.outputs, *self.graph.captures}
+        constants, computed = [], []
+        for node in self.graph.nodes():
+            is_constant = isinstance(self.graph.op(node), Constant)
+            for value in self.graph.results(node):
+                info = self.graph.value_info(value)
+                noted = info.recorded or (not is_constant and bool(info.doc or info.metadata))
+                if noted and info.name and value not in told:
+                    kind = value_proto(info, name=self._name(value))
+                    (constants if is_constant else computed).append(kind)
+        self.proto.value_info.extend([*constants, *computed])

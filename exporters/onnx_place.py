@@ -1,0 +1,164 @@
+"""One ONNX node in the making: its operands, its place in a graph and opset, its attributes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import NodeProto
+
+from convgraph.errors import UnsupportedOp
+from convgraph.ir.graph import Graph
+from convgraph.ir.ops.base import Op
+from convgraph.ir.tensor import Array, DataType, Tensor, TensorType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ref:
+    """An operand as a node reads it: its name ("" when omitted), its type, and its data when constant."""
+
+    name: str = ""
+    type: TensorType | None = None
+    tensor: Tensor | None = None
+    slot: int | None = None
+
+
+NOTHING = Ref()
+
+
+@dataclass(slots=True, kw_only=True)
+class Place:
+    """Where nodes are written: the opset, the node they stand for, and what writing it brings along."""
+
+    graph: Graph
+    node: int
+    opset: int
+    taken: set[str]
+    absorbed: set[int] = field(default_factory=set)
+    constants: list[tuple[str, Tensor]] = field(default_factory=list)
+
+    @property
+    def at(self) -> str:
+        """How messages name the node."""
+        return self.graph.describe(self.node)
+
+    def fresh(self, stem: str) -> str:
+        """A name not taken by the graph or by what was written so far; the same on every export."""
+        name, number = stem, 0
+        while name in self.taken or self.graph.has_name(name):
+            number += 1
+            name = f"{stem}_{number}"
+        self.taken.add(name)
+        return name
+
+    def constant(self, array: Array, *, stem: str) -> Ref:
+        """A constant that only the written form needs."""
+        tensor, name = Tensor(array), self.fresh(stem)
+        self.constants.append((name, tensor))
+        return Ref(name=name, type=tensor.type, tensor=tensor)
+
+    def absorb(self, operand: Ref, role: str) -> Array:
+        """The elements of an operand that this opset wants in an attribute; UnsupportedOp when computed."""
+        if operand.tensor is None:
+            raise self.refusal(f"{role} that is not constant")
+        if operand.slot is not None:
+            self.absorbed.add(operand.slot)
+        return operand.tensor.numpy()
+
+    def refusal(self, found: str, *, expected: str = "a newer opset") -> UnsupportedOp:
+        """The error of an operation that the opset cannot say."""
+        return UnsupportedOp(self.at, found=f"{found} in opset {self.opset}", expected=expected)
+
+
+def node_proto(
+    op_type: str, operands: Sequence[Ref], results: Sequence[str], attributes: Mapping[str, Any]
+) -> NodeProto:
+    """A node with its attributes in alphabetical order; omitted operands at the end are left out."""
+    names = [operand.name for operand in operands]
+    while names and not names[-1]:
+        names.pop()
+    proto = NodeProto(op_type=op_type, input=names, output=results)
+    for name, value in sorted(attributes.items()):
+        proto.attribute.append(onnx.helper.make_attribute(name, value))
+    return proto
+
+
+@cache
+def schema(op_type: str, opset: int) -> onnx.defs.OpSchema | None:
+    """ONNX's declaration of an operator in an opset; None when it is not there (yet or any more)."""
+    try:
+        found = onnx.defs.get_schema(op_type, opset, "")
+    except onnx.defs.SchemaError:
+        return None
+    return None if found.deprecated else found
+
+
+def attributes_of(
+    place: Place,
+    op: Op,
+    *,
+    op_type: str = "",
+    without: Sequence[str] = (),
+    given: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """The fields of an operation that its opset's form states, defaults left out.
+
+    ``without`` are fields written some other way, ``given`` attributes that are no fields. Raises
+    UnsupportedOp for a field away from its default that the opset has no attribute for.
+    """
+    declared = schema(op_type or op.label, place.opset)
+    if declared is None:
+        newest = onnx.defs.get_schema(op.label, onnx.defs.onnx_opset_version(), "")
+        raise place.refusal(op.label, expected=f"opset {newest.since_version} or newer")
+    values = {k: v for k, v in op.attributes().items() if k not in (*without, "activation")} | dict(given)
+    defaults = {f.name: f.default for f in fields(op) if f.default is not MISSING}
+    written = {}
+    for name, value in values.items():
+        if name not in declared.attributes:
+            if name in given or value != defaults.get(name):
+                raise place.refusal(f"{op.label} with {name}={value}")
+        elif value is not None and value != () and not _is_default(declared.attributes[name], value):
+            written[name] = _stated(declared.attributes[name], value)
+    return written
+
+
+def _stated(attribute: onnx.defs.OpSchema.Attribute, value: Any) -> Any:
+    """A field as ``make_attribute`` takes it: it would make an integer attribute of the float 1."""
+    if isinstance(value, DataType):
+        return int(value)
+    return float(value) if attribute.type == onnx.defs.OpSchema.AttrType.FLOAT else value
+
+
+def _is_default(attribute: onnx.defs.OpSchema.Attribute, value: Any) -> bool:
+    default = attribute.default_value
+    if attribute.required or not default.type:
+        return False
+    stated = onnx.helper.get_attribute_value(default)
+    if isinstance(stated, bytes):
+        return bool(stated.decode() == value)
+    return bool(np.float32(stated) == np.float32(value)) if isinstance(stated, float) else stated == value
+
+
+def plain(
+    place: Place,
+    op: Op,
+    operands: Sequence[Ref],
+    results: Sequence[str],
+    *,
+    op_type: str = "",
+    without: Sequence[str] = (),
+    given: Mapping[str, Any] = MappingProxyType({}),
+) -> list[NodeProto]:
+    """One node, attributes as ``attributes_of`` says. Raises UnsupportedOp for operands the opset lacks."""
+    attributes = attributes_of(place, op, op_type=op_type, without=without, given=given)
+    declared = schema(op_type or op.label, place.opset)
+    node = node_proto(op_type or op.label, operands, results, attributes)
+    if declared is not None and len(node.input) > declared.max_input:
+        raise place.refusal(f"{op.label} with {len(node.input)} operands")
+    return [node]
+
+
+Writer = Callable[[Place, Any, Sequence[Ref], Sequence[str]], list[NodeProto]]

@@ -1,0 +1,233 @@
+"""The summary of a run: valid against its schema, true to the run, and short as a table."""
+
+import io
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator
+from rich.console import Console
+
+from convgraph.analysis.cost import Cost, graph_cost, parameters
+from convgraph.ir.build import GraphBuilder
+from convgraph.ir.graph import Graph
+from convgraph.ir.ops import BatchNormalization, Conv
+from convgraph.ir.tensor import Dim
+from convgraph.numerics.compare import OutputComparison, Verification
+from convgraph.passes.pipeline import Application, Trace
+from convgraph.passes.rewrite import Refusal
+from convgraph.report.summary import FileFacts, peak_rss_bytes, schema, summary, table
+
+
+def normalised(*shape: Dim, folded: bool) -> Graph:
+    b = GraphBuilder("normalised", opset=18)
+    ones = np.ones(5, np.float32)
+    y = b.add(Conv.of(2), b.input("x", shape=shape), np.ones((5, 3, 2, 2), np.float32), ones)
+    b.output(y if folded else b.add(BatchNormalization(), y, ones, ones, ones, ones), name="y")
+    return b.build()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeRun:
+    original: Graph = field(default_factory=lambda: normalised("N", 3, 6, 7, folded=False))
+    graph: Graph = field(default_factory=lambda: normalised("N", 3, 6, 7, folded=True))
+    trace: Trace = field(default_factory=Trace)
+    verification: Verification | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    model: FileFacts | None = None
+    optimized: FileFacts | None = None
+
+
+WORST = OutputComparison(name="y", max_abs=0.5, max_rel=0.25, tolerance=0.75, worst_index=(0, 1, 2, 3))
+VERDICT = Verification(status="equal", reference="a runtime", trials=3, seeds=(0, 1, 2), outputs=(WORST,))
+TRACE = Trace(
+    applications=(
+        Application(index=1, rewrite="fold-it", at="bn", before=Cost(7, 90), after=Cost(6, 80)),
+        Application(index=2, rewrite="drop-it", at="c", before=Cost(0, 5), after=Cost(0, 0)),
+    ),
+    refusals=(Refusal(rewrite="fold-it", at="d", requirement="it_is_constant", reason="It is constant."),),
+)
+FULL = FakeRun(
+    trace=TRACE,
+    verification=VERDICT,
+    seconds={"import": 0.25, "passes": 0.5, "export": 0.125, "verify": 2.0, "total": 2.875},
+    model=FileFacts(path="a.onnx", sha256="0" * 64, bytes=2000, opset=18),
+    optimized=FileFacts(path=None, sha256="f" * 64, bytes=1500, opset=18),
+)
+
+
+def validated(run: FakeRun) -> dict[str, Any]:
+    """The summary after a trip through JSON, which has no NaN, checked against the schema."""
+    report: dict[str, Any] = json.loads(json.dumps(summary(run), allow_nan=False))
+    Draft202012Validator(schema()).validate(report)
+    return report
+
+
+def text(run: FakeRun) -> str:
+    out = io.StringIO()
+    Console(file=out, width=120, markup=False).print(table(run))
+    return out.getvalue()
+
+
+def rows(run: FakeRun) -> dict[str, list[str]]:
+    lines = [line for line in text(run).splitlines()[1:] if line.strip()]
+    return {line[:10].strip(): line[10:].split() for line in lines}
+
+
+def test_the_schema_is_a_schema() -> None:
+    Draft202012Validator.check_schema(schema())
+
+
+def test_everything_about_a_full_run() -> None:
+    report = validated(FULL)
+    before, after = graph_cost(FULL.original), graph_cost(FULL.graph)
+    assert report["schema"] == 1
+    assert report["convgraph"] == version("convgraph")
+    assert report["onnxruntime"] == version("onnxruntime")
+    assert report["assumed_sizes"] == {"N": 1}
+    assert report["model"] == {
+        "path": "a.onnx",
+        "sha256": "0" * 64,
+        "file_bytes": 2000,
+        "opset": 18,
+        "nodes": 2,
+        "parameters": parameters(FULL.original),
+        "macs": before.macs,
+        "bytes": before.bytes,
+        "approximate": False,
+    }
+    assert report["optimized"]["nodes"] == 1
+    assert report["optimized"]["parameters"] == 60 + 5
+    assert report["optimized"]["bytes"] == after.bytes < before.bytes
+    assert report["seconds"] == {**FULL.seconds, "tune": None}
+    assert report["latency"] is None
+
+
+def test_rewrites_and_refusals_in_order() -> None:
+    report = validated(FULL)
+    costs = ("macs_before", "macs_after", "bytes_before", "bytes_after")
+    assert [(entry["index"], entry["name"], entry["at"]) for entry in report["rewrites"]] == [
+        (1, "fold-it", "bn"),
+        (2, "drop-it", "c"),
+    ]
+    assert [report["rewrites"][0][key] for key in costs] == [7, 6, 90, 80]
+    assert report["refusals"] == [
+        {"name": "fold-it", "at": "d", "requirement": "it_is_constant", "reason": "It is constant."}
+    ]
+
+
+def test_a_verification() -> None:
+    assert validated(FULL)["verification"] == {
+        "status": "equal",
+        "equal": True,
+        "reason": "",
+        "reference": "a runtime",
+        "trials": 3,
+        "seeds": [0, 1, 2],
+        "power": None,
+        "outputs": [
+            {
+                "name": "y",
+                "max_abs": 0.5,
+                "max_rel": 0.25,
+                "tolerance": 0.75,
+                "bound": "derived",
+                "worst_index": [0, 1, 2, 3],
+            }
+        ],
+    }
+
+
+def test_a_run_that_knows_little() -> None:
+    report = validated(FakeRun())
+    assert report["verification"] is None
+    assert report["model"]["path"] is report["model"]["sha256"] is report["model"]["file_bytes"] is None
+    assert report["model"]["opset"] == 18
+    assert set(report["seconds"].values()) == {None}
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, np.float32(np.inf), np.float64(np.nan)])
+def test_numbers_that_are_not_finite_are_null(number: float) -> None:
+    broken = replace(WORST, max_abs=number, max_rel=number, worst_index=(np.int64(3),))
+    verdict = Verification(status="different", reason="y: NaN", outputs=(broken,))
+    report = validated(FakeRun(verification=verdict, seconds={"total": number}))
+    (output,) = report["verification"]["outputs"]
+    assert output["max_abs"] is output["max_rel"] is None
+    assert output["worst_index"] == [3]
+    assert report["seconds"]["total"] is None
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda report: report.pop("machine"),
+        lambda report: report.update(schema=2),
+        lambda report: report.update(extra=1),
+        lambda report: report["model"].update(macs=-1),
+        lambda report: report["model"].update(sha256="short"),
+        lambda report: report["rewrites"][0].pop("index"),
+        lambda report: report["verification"].update(status="maybe"),
+        lambda report: report["verification"].update(equal=False),
+        lambda report: report["seconds"].update(total="fast"),
+    ],
+)
+def test_the_schema_notices_what_is_wrong(break_it: Any) -> None:
+    report = validated(FULL)
+    break_it(report)
+    assert not Draft202012Validator(schema()).is_valid(report)
+
+
+def test_peak_memory_is_at_least_what_this_test_holds() -> None:
+    held = np.ones(30_000_000 // 8)
+    assert (peak_rss_bytes() or 0) > held.nbytes
+
+
+def test_the_table_shows_before_and_after() -> None:
+    found = rows(FULL)
+    before = graph_cost(FULL.original)
+    assert text(FULL).splitlines()[0].split() == ["before", "after", "change"]
+    assert found["nodes"] == ["2", "1", "-50.0", "%"]
+    assert found["parameters"] == ["85", "65", "-23.5", "%"]
+    assert found["MACs"] == [f"{before.macs:,}", f"{before.macs:,}", "="]
+    assert found["file size"] == ["2,000", "1,500", "-25.0", "%"]
+    assert found["max error"] == ["0.5"]
+    assert found["seconds"] == ["2.88"]
+    assert "MACs and bytes at N=1" in text(FULL)
+
+
+def test_a_small_change_is_not_shown_as_none() -> None:
+    facts = [FileFacts(path=None, sha256="0" * 64, bytes=size, opset=18) for size in (1_000_000, 999_900)]
+    assert rows(replace(FULL, model=facts[0], optimized=facts[1]))["file size"][2:] == ["-0.01", "%"]
+
+
+def test_the_table_of_a_run_that_knows_little() -> None:
+    fixed = {folded: normalised(1, 3, 6, 7, folded=folded) for folded in (False, True)}
+    run = FakeRun(original=fixed[False], graph=fixed[True])
+    found = rows(run)
+    assert found["max error"] == ["not", "verified"]
+    assert found["seconds"] == ["-"]
+    assert "file size" not in found
+    assert "MACs and bytes" not in text(run)
+
+
+@pytest.mark.parametrize(
+    ("status", "errors", "shown"),
+    [
+        ("equal", (0.25, 0.5), ["0.5"]),
+        ("different", (0.25, 0.125), ["0.25", "(different)"]),
+        ("different", (0.25, math.nan), ["nan", "(different)"]),
+        ("different", (math.nan, 0.25), ["nan", "(different)"]),
+        ("unverified", (), ["unverified"]),
+    ],
+)
+def test_the_error_shown_is_the_worst_of_all_outputs(
+    status: Any, errors: tuple[float, ...], shown: list[str]
+) -> None:
+    outputs = tuple(replace(WORST, name=str(i), max_abs=error) for i, error in enumerate(errors))
+    verdict = Verification(status=status, outputs=outputs)
+    assert rows(FakeRun(verification=verdict))["max error"] == shown
