@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto
 
 from convgraph.exporters.onnx_nodes import write
 from convgraph.exporters.onnx_place import NOTHING, Place, Ref
@@ -28,25 +28,34 @@ def write_graph(
     opset: int,
     store: Store = inline,
     around: Mapping[Value, str] = MappingProxyType({}),
+    taken: frozenset[str] = frozenset(),
     into: GraphProto | None = None,
 ) -> GraphProto:
     """The GraphProto of a graph or body; ``around`` names what a body captures.
 
-    ``into`` is an empty message to fill, which saves copying the weights into it. Raises UnsupportedOp for an operation that the opset cannot say.
+    ``taken`` are names around it that new ones must not hide. ``into`` is an empty message to fill, which
+    saves copying the weights into it. Raises UnsupportedOp for an operation that the opset cannot say.
     """
     proto = GraphProto() if into is None else into
-    _GraphWriter(graph, opset=opset, store=store, around=around, proto=proto).write()
+    _GraphWriter(graph, opset=opset, store=store, around=around, proto=proto, taken=taken).write()
     return proto
 
 
 class _GraphWriter:
     def __init__(
-        self, graph: Graph, *, opset: int, store: Store, around: Mapping[Value, str], proto: GraphProto
+        self,
+        graph: Graph,
+        *,
+        opset: int,
+        store: Store,
+        around: Mapping[Value, str],
+        proto: GraphProto,
+        taken: frozenset[str],
     ) -> None:
         self.graph, self.opset, self.store, self.around = graph, opset, store, around
         self.proto = proto
         self.absorbed: set[tuple[int, int]] = set()
-        self.taken: set[str] = set()
+        self.taken: set[str] = set(taken)
         self.named: dict[Value, str] = {}
         self.given_names = {graph.info(node).name for node in graph.nodes()}
         self.node_names: set[str] = set()
@@ -98,9 +107,10 @@ class _GraphWriter:
         return protos
 
     def _annotate(self, protos: list[NodeProto], info: NodeInfo, *, op_type: str) -> None:
-        """Give the node that stands for the operation its name and notes, the others names derived from it."""
+        """Give the operation's own node its name and notes, the others names derived from it."""
         own = next((proto for proto in protos if proto.op_type == op_type), protos[-1])
-        own.doc_string = info.doc
+        if info.doc:
+            own.doc_string = info.doc
         for key, text in info.metadata.items():
             own.metadata_props.add(key=key, value=text)
         for proto in (own, *(proto for proto in protos if proto is not own)):
@@ -133,8 +143,10 @@ class _GraphWriter:
     def _opaque(self, node: int, op: Opaque, results: list[str]) -> NodeProto:
         operands = self.graph.operands(node)
         own = [*operands[: op.arity], *(None,) * (op.arity - len(operands))]
-        proto = NodeProto(domain=op.domain, op_type=op.op_type, output=results)
+        proto = NodeProto(op_type=op.op_type, output=results)
         proto.input.extend("" if value is None else self._name(value) for value in own)
+        if op.domain:
+            proto.domain = op.domain
         if op.overload:
             proto.overload = op.overload
         captured = iter(operands[op.arity :])
@@ -146,10 +158,17 @@ class _GraphWriter:
                 proto.MergeFromString(encoded)
         for name, body in op.subgraphs.items():
             around = {inside: self._captured(next(captured)) for inside in body.captures}
-            graph = write_graph(body, opset=self.opset, store=self.store, around=around)
+            graph = write_graph(
+                body, opset=self.opset, store=self.store, around=around, taken=self._visible()
+            )
             attributes[name] = AttributeProto(name=name, type=AttributeProto.GRAPH, g=graph)
         proto.attribute.extend(attribute for _, attribute in sorted(attributes.items()))
         return proto
+
+    def _visible(self) -> frozenset[str]:
+        """Every name a body can see, and so must not use for something of its own."""
+        values = (value for node in self.graph.nodes() for value in self.graph.results(node))
+        return frozenset(self.taken | {self.graph.value_name(value) for value in values})
 
     def _captured(self, value: Value | None) -> str:
         return "" if value is None else self._name(value)
@@ -166,7 +185,8 @@ class _GraphWriter:
             proto = self.store(tensor, self._name(value))
             if isinstance(op, Constant):
                 info = self.graph.value_info(value)
-                proto.doc_string = info.doc
+                if info.doc:
+                    proto.doc_string = info.doc
                 for key, text in info.metadata.items():
                     proto.metadata_props.add(key=key, value=text)
             self.proto.initializer.append(proto)
@@ -180,7 +200,8 @@ class _GraphWriter:
     def _write_types(self) -> None:
         """The types the file stated, constants' first: initializers have no place among the nodes."""
         told = {*self.graph.inputs, *self.graph.outputs, *self.graph.captures}
-        constants, computed = [], []
+        constants: list[ValueInfoProto] = []
+        computed: list[ValueInfoProto] = []
         for node in self.graph.nodes():
             is_constant = isinstance(self.graph.op(node), Constant)
             for value in self.graph.results(node):

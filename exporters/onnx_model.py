@@ -43,10 +43,14 @@ def _model(graph: Graph, *, store: Store) -> ModelProto:
     model.ir_version = max(4, info.ir_version)
     for domain, version in info.opsets.items():
         model.opset_import.add(domain=domain, version=version)
-    model.producer_name, model.producer_version = info.producer
-    model.domain, model.model_version, model.doc_string = info.domain, info.version, info.doc
-    for key, value in info.metadata.items():
-        model.metadata_props.add(key=key, value=value)
+    name, release = info.producer
+    stated: dict[str, str | int] = {"producer_name": name, "producer_version": release, "domain": info.domain}
+    stated |= {"model_version": info.version, "doc_string": info.doc}
+    for field, value in stated.items():
+        if value:
+            setattr(model, field, value)
+    for key, text in info.metadata.items():
+        model.metadata_props.add(key=key, value=text)
     model.graph.SetInParent()
     write_graph(graph, opset=info.opset, store=store, into=model.graph)
     return model

@@ -16,7 +16,7 @@ from convgraph.ir.ops import TYPED
 from convgraph.ir.ops.base import Op
 from convgraph.ir.ops.conv import Conv, ConvTranspose
 from convgraph.ir.ops.pool import AveragePool, MaxPool
-from convgraph.ir.tensor import Array, TensorType
+from convgraph.ir.tensor import Array, DataType, TensorType
 
 OLDEST_TYPED = 6  # operators of older opsets declare in-place buffers: all are carried as they are
 
@@ -260,9 +260,18 @@ def _unaligned(
     )
 
 
+def _cast_like(view: NodeView) -> Typed | None:
+    """A Cast to the element type of the second operand, of which nothing else matters."""
+    like = view.operand(1)
+    if like is None or like.dtype is DataType.UNDEFINED:
+        return None
+    return view.typed(as_type="Cast", operands=(0,), to=like.dtype)
+
+
 READERS: Mapping[str, Callable[[NodeView], Typed | None]] = {
     "AveragePool": _pool,
     "BatchNormalization": _batch_normalization,
+    "CastLike": _cast_like,
     "Clip": _clip,
     "Conv": _conv,
     "ConvTranspose": _conv,

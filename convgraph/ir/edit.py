@@ -14,7 +14,7 @@ from convgraph.ir.graph import Graph, NodeInfo, Use, Value, ValueInfo
 from convgraph.ir.ops.base import Op
 from convgraph.ir.ops.constant import Constant, Input
 from convgraph.ir.ops.pointwise import Identity
-from convgraph.ir.tensor import Array, Tensor
+from convgraph.ir.tensor import Array, Tensor, TensorType
 
 _DERIVED = re.compile(r"_folded(_\d+)?$")
 
@@ -91,11 +91,11 @@ class Edit:
         outputs always keep their names: through an Identity where ``new`` is an input or another output.
         Raises InvalidModel when the types contradict each other.
         """
-        before, after = self.graph.type(old), self.graph.type(new)
+        before, after, readers = self.graph.type(old), self.graph.type(new), self.graph.readers(old)
         if not before.admits(after):
             name = self.graph.value_name(old)
             raise InvalidModel(name, found=f"a replacement of type {after}", expected=f"type {before}")
-        for use in self.graph.readers(old):
+        for use in readers:
             if use.node != new.node:
                 self.graph.connect(use, new)
                 self.touched[use.node] = None
@@ -105,6 +105,8 @@ class Edit:
             self._hand_over_name(old, new)
         self.touched[new.node] = None
         self.touched[old.node] = None
+        if _says_more(self.graph.type(new), before):
+            self._sharpen({use.node for use in readers})
 
     def rewire(self, use: Use, value: Value | None) -> None:
         """Make one operand slot read ``value``, or nothing."""
@@ -151,6 +153,22 @@ class Edit:
 
     # ---- names ----
 
+    def _sharpen(self, nodes: set[int]) -> None:
+        """Infer the results of nodes whose operands are better known now, and so on downstream."""
+        while nodes:
+            node = nodes.pop()
+            operands = self.graph.operands(node)
+            inferred = self.graph.op(node).infer_all(
+                tuple(None if value is None else self.graph.type(value) for value in operands)
+            )
+            for value, kind in zip(self.graph.results(node), inferred, strict=False):
+                info = self.graph.value_info(value)
+                sharper = info.type.refined(kind)
+                if _says_more(sharper, info.type) and not self.graph.is_output(value):
+                    self.graph.set_value_info(value, replace(info, type=sharper))
+                    self.touched[node] = None
+                    nodes.update(use.node for use in self.graph.readers(value))
+
     def _stem(self, op: Op) -> str:
         if self.near is not None and self.near in self.graph:
             names = [self.graph.value_name(value) for value in self.graph.results(self.near)]
@@ -187,3 +205,7 @@ class Edit:
         self.graph.set_value_info(old, replace(info, name=""))
         self.graph.set_value_info(new, info)
         self._fresh.discard(new)
+
+
+def _says_more(kind: TensorType, than: TensorType) -> bool:
+    return (kind, kind.known) != (than, than.known)

@@ -34,9 +34,11 @@ class Tokens:
         position, line, text = 0, 1, text.rstrip()
         while position < len(text):
             match = _TOKEN.match(text, position)
+            start = match.start(1) if match else len(text) - len(text[position:].lstrip())
+            line += text.count("\n", position, start)
             if match is None:
-                raise InvalidModel(f"line {line}", found=text[position : position + 20], expected="a token")
-            line += match.group(0).count("\n")
+                found = repr(text[start : start + 20])
+                raise InvalidModel(f"line {line}", found=found, expected="a token")
             self._tokens.append(match.group(1))
             self._lines.append(line)
             position = match.end()
@@ -90,7 +92,7 @@ class Tokens:
         """A number; with a point, an exponent, inf or nan it is a float."""
         token = self.next()
         try:
-            return int(token) if token.lstrip("-").isdecimal() else float(token)
+            return _parsed(token)
         except ValueError:
             self._at -= 1
             raise self.error("a number") from None
@@ -166,10 +168,8 @@ def tensor_text(tensor: Tensor) -> str:
     if tensor.size > INLINE:
         return f'sha256 "{tensor.digest()[:_DIGEST]}"'
     array = tensor.numpy()
-    elements = [_element(v) for v in array.reshape(-1).tolist()] if _has_literals(array) else None
-    if elements is None:
-        return base64_text(array.tobytes())
-    return f"[{', '.join(elements)}]"
+    elements = _literals(array)
+    return base64_text(array.tobytes()) if elements is None else f"[{', '.join(elements)}]"
 
 
 def base64_text(data: bytes) -> str:
@@ -177,18 +177,21 @@ def base64_text(data: bytes) -> str:
     return f'base64 "{base64.b64encode(data).decode()}"'
 
 
-def _has_literals(array: Array) -> bool:
-    """Whether the elements survive being written as numbers or strings: a NaN's payload would not."""
+def _literals(array: Array) -> list[str] | None:
+    """The elements in their shortest exact form; None where there is none, as for a NaN's payload."""
     if array.dtype == object:
-        return True
-    elements = array.reshape(-1).tolist()
-    if any(isinstance(v, complex) for v in elements):
-        return False
-    return np.array(elements).astype(array.dtype).tobytes() == array.tobytes()
+        return [json.dumps(text) for text in array.reshape(-1).tolist()]
+    if array.dtype.kind == "c":
+        return None
+    if array.dtype.kind == "b":
+        return ["true" if value else "false" for value in array.reshape(-1).tolist()]
+    texts = [str(value) for value in array.reshape(-1)]
+    exact = np.array([_parsed(text) for text in texts]).astype(array.dtype).tobytes() == array.tobytes()
+    return texts if exact else None
 
 
-def _element(value: float | str) -> str:
-    return json.dumps(value) if isinstance(value, (str, bool)) else repr(value)
+def _parsed(text: str) -> int | float:
+    return int(text) if text.lstrip("-").isdecimal() else float(text)
 
 
 def read_tensor(tokens: Tokens, type_: TensorType, *, name: str, tensors: Mapping[str, Tensor]) -> Tensor:

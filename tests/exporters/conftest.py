@@ -40,7 +40,7 @@ def feeds_for(model: ModelProto, *, seed: int = 0) -> Feeds:
             shape = [d.dim_value if d.HasField("dim_value") else 2 for d in kind.shape.dim]
             dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
             real = rng.standard_normal(shape) * 3
-            feeds[value.name] = (real > 0) if dtype == bool else real.astype(dtype)
+            feeds[value.name] = (real > 0) if dtype.kind == "b" else real.astype(dtype)
     return feeds
 
 

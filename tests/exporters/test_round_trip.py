@@ -26,9 +26,8 @@ def tensors(**arrays: Any) -> list[TensorProto]:
 
 def node(op_type: str, inputs: str, outputs: str, **attributes: Any) -> NodeProto:
     names = ["" if name == "_" else name for name in inputs.split()]
-    return helper.make_node(
-        op_type, names, outputs.split(), name=f"{op_type}_{outputs.split()[0]}", **attributes
-    )
+    results = outputs.split()
+    return helper.make_node(op_type, names, results, name=f"{op_type}_{results[0]}", **attributes)
 
 
 def model(

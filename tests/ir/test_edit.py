@@ -7,7 +7,7 @@ from convgraph.errors import InvalidModel
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph
-from convgraph.ir.ops import Abs, Add, Identity, Neg, Relu
+from convgraph.ir.ops import Abs, Add, Identity, Neg, Relu, Reshape
 from convgraph.ir.tensor import DataType, TensorType
 from convgraph.ir.wellformed import check
 
@@ -111,3 +111,17 @@ def test_requiring_an_opset_only_ever_raises_it() -> None:
 def test_builder_infers_types_with_symbols() -> None:
     graph = chain()
     assert graph.type(graph.value("y")) == TensorType(DataType.FLOAT, shape=("N", 3))
+
+
+def test_types_downstream_sharpen_when_a_shape_becomes_known() -> None:
+    b = GraphBuilder()
+    x = b.input("x", shape=(2, 3))
+    shape = b.input("shape", shape=(2,), dtype=DataType.INT64)
+    reshaped = b.add(Reshape(), x, shape, name="reshaped")
+    b.output(b.add(Abs(), b.add(Relu(), reshaped, name="r")), name="y")
+    graph = b.build()
+    assert graph.type(graph.value("r")).static_shape is None
+    edit = Edit(graph)
+    edit.replace(graph.value("shape"), edit.constant(np.array([6, 1])))
+    check(graph)
+    assert graph.type(graph.value("r")).shape == (6, 1)
