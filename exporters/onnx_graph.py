@@ -59,6 +59,7 @@ class _GraphWriter:
         self.named: dict[Value, str] = {}
         self.given_names = {graph.info(node).name for node in graph.nodes()}
         self.node_names: set[str] = set()
+        self.between: dict[int, list[ValueInfoProto]] = {}
         self.constants: list[tuple[str, Tensor]] = []
 
     def write(self) -> None:
@@ -103,20 +104,26 @@ class _GraphWriter:
             protos = write(place, op, self._operands(node), results)
             self.absorbed.update((node, slot) for slot in place.absorbed)
             self.constants += place.constants
-        self._annotate(protos, info, op_type=op.label)
+            self.between[node] = place.between
+        own = next(
+            (index for index, proto in enumerate(protos) if proto.op_type == op.label), len(protos) - 1
+        )
+        self._annotate(protos[: own + 1], info)
+        self._annotate(protos[own + 1 :], info.fused or _second(info, protos[-1].op_type))
         return protos
 
-    def _annotate(self, protos: list[NodeProto], info: NodeInfo, *, op_type: str) -> None:
-        """Give the operation's own node its name and notes, the others names derived from it."""
-        own = next((proto for proto in protos if proto.op_type == op_type), protos[-1])
-        if info.doc:
-            own.doc_string = info.doc
-        for key, text in info.metadata.items():
-            own.metadata_props.add(key=key, value=text)
-        for proto in (own, *(proto for proto in protos if proto is not own)):
+    def _annotate(self, protos: list[NodeProto], info: NodeInfo) -> None:
+        """Give the last of some nodes its name and notes, those that lead up to it names derived from it."""
+        for proto in protos[:-1]:
             if info.name:
-                stem = info.name if proto is own else f"{info.name}_{proto.op_type.lower()}"
-                proto.name = self._node_name(stem, derived=proto is not own)
+                proto.name = self._node_name(f"{info.name}_{proto.op_type.lower()}", derived=True)
+        for proto in protos[-1:]:
+            if info.name:
+                proto.name = self._node_name(info.name, derived=False)
+            if info.doc:
+                proto.doc_string = info.doc
+            for key, text in info.metadata.items():
+                proto.metadata_props.add(key=key, value=text)
 
     def _node_name(self, stem: str, *, derived: bool) -> str:
         """A node name not used so far: onnxruntime refuses two of the same."""
@@ -204,6 +211,7 @@ class _GraphWriter:
         computed: list[ValueInfoProto] = []
         for node in self.graph.nodes():
             is_constant = isinstance(self.graph.op(node), Constant)
+            computed += self.between.get(node, [])
             for value in self.graph.results(node):
                 info = self.graph.value_info(value)
                 noted = info.recorded or (not is_constant and bool(info.doc or info.metadata))
@@ -211,3 +219,8 @@ class _GraphWriter:
                     kind = value_proto(info, name=self._name(value))
                     (constants if is_constant else computed).append(kind)
         self.proto.value_info.extend([*constants, *computed])
+
+
+def _second(info: NodeInfo, op_type: str) -> NodeInfo:
+    """What the node of a fused operation is called that never was a node of its own."""
+    return NodeInfo(name=f"{info.name}_{op_type.lower()}" if info.name else "")

@@ -54,7 +54,7 @@ def _convolution(
     form: Mapping[str, Any] = {"pads": pads, "kernel_shape": kernel}
     if op.activation is None:
         return plain(place, op, operands, results, without=("pads",), given=form)
-    between = place.fresh(f"{results[0]}_{op.label.lower()}")
+    between = place.name_between(f"{results[0]}_{op.label.lower()}")
     conv = plain(place, op, operands[:3], [between], without=("pads",), given=form)
     x = Ref(name=between, type=place.graph.type(place.graph.results(place.node)[0]))
     return [*conv, *write(place, op.activation, [x, *operands[3:]], results)]

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import NodeProto
+from onnx import NodeProto, ValueInfoProto
 
 from convgraph.errors import UnsupportedOp
+from convgraph.exporters.onnx_types import value_proto
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops.base import Op
 from convgraph.ir.tensor import Array, DataType, Tensor, TensorType
@@ -39,6 +40,7 @@ class Place:
     taken: set[str]
     absorbed: set[int] = field(default_factory=set)
     constants: list[tuple[str, Tensor]] = field(default_factory=list)
+    between: list[ValueInfoProto] = field(default_factory=list)
 
     @property
     def at(self) -> str:
@@ -52,6 +54,14 @@ class Place:
             number += 1
             name = f"{stem}_{number}"
         self.taken.add(name)
+        return name
+
+    def name_between(self, stem: str) -> str:
+        """The name of the value between an operation and the one fused into it: the old one, else fresh."""
+        info = self.graph.info(self.node).between
+        name = self.fresh(info.name if info is not None and info.name else stem)
+        if info is not None and (info.recorded or info.doc or info.metadata):
+            self.between.append(value_proto(info, name=name))
         return name
 
     def constant(self, array: Array, *, stem: str) -> Ref:

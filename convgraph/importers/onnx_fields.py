@@ -91,16 +91,20 @@ def header_of(proto: GraphProto) -> Header:
 
 
 def check_text(message: Message) -> None:
-    """Raise InvalidModel unless every string in a message, tensors' data aside, is text.
+    """Raise InvalidModel unless every string in a message is text.
 
     Protobuf hands out a string of bytes that are no UTF-8 as those bytes.
     """
     for descriptor, value in message.ListFields():
-        if descriptor.type == descriptor.TYPE_STRING:
-            for text in value if descriptor.is_repeated else (value,):
-                if not isinstance(text, str):
-                    found = f"bytes {text!r} as {descriptor.name}"
-                    raise InvalidModel("model", found=found, expected="UTF-8 text")
-        elif descriptor.type == descriptor.TYPE_MESSAGE:
-            for inner in value if descriptor.is_repeated else (value,):
+        items = value if descriptor.is_repeated else (value,)
+        if descriptor.type == descriptor.TYPE_MESSAGE:
+            for inner in items:
                 check_text(inner)
+        elif descriptor.type == descriptor.TYPE_STRING:
+            _check_strings(items, name=descriptor.name)
+
+
+def _check_strings(items: Iterable[object], *, name: str) -> None:
+    for text in items:
+        if not isinstance(text, str):
+            raise InvalidModel("model", found=f"bytes {text!r} as {name}", expected="UTF-8 text")

@@ -114,7 +114,9 @@ def test_a_node_spelled_out_in_a_body_hides_nothing(run: Callable[..., list[Any]
     _, op = choice(graph)
     then = op.subgraphs["then_branch"]
     (neg,) = then.compute_nodes()
-    Edit(then).exchange(neg, Swish())
+    edit = Edit(then, near=neg)
+    edit.replace(then.outputs[0], edit.add(Swish(), *then.operands(neg)))
+    edit.sweep()
     result = to_onnx(graph)
     onnx.checker.check_model(result, full_check=True)
     (found,) = run(result, {"c": np.array(True), "x": X})

@@ -273,3 +273,21 @@ def test_node_names_are_unique_in_the_file(run: Run) -> None:
     feeds = {"x": np.array([[-1, 0, 2], [3, -4, 5]], dtype=np.float32)}
     left, right = run(result, feeds)
     assert left.tobytes() == right.tobytes()
+
+
+def test_a_fused_activation_is_written_under_its_old_names() -> None:
+    b = GraphBuilder("net", opset=17, ir_version=8)
+    conv = b.add(Conv.of(2), b.input("x", shape=(2, 6, 10, 8)), weights(4, 6, 3, 2), name="mid", node="c")
+    b.output(b.add(Relu(), conv, name="y", node="r"), name="y")
+    before = to_onnx(b.build())
+    before.graph.node[1].doc_string = "rectify"
+    before.graph.value_info.append(onnx.helper.make_tensor_value_info("mid", 1, [2, 4, 8, 7]))
+    graph = from_onnx(before)
+    conv_node, relu = graph.compute_nodes()
+    edit = Edit(graph, near=relu)
+    op = Conv(strides=(1, 1), pads=(0,) * 4, dilations=(1, 1), activation=Relu())
+    fused = edit.add(op, *graph.operands(conv_node), like=conv_node, fused=relu)
+    edit.replace(graph.outputs[0], fused)
+    edit.sweep()
+    assert len(list(graph.compute_nodes())) == 1
+    assert to_onnx(graph) == before
