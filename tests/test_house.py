@@ -194,8 +194,7 @@ def test_the_face_is_whole() -> None:
         for alias in node.names
     }
     # What a type checker sees and what is imported when used are the same names from the same places.
-    own = convgraph._OWN_NAME
-    lazy = {(home, own.get(name, name), name) for name, home in convgraph._HOME.items()}
+    lazy = {(home, name, name) for name, home in convgraph._HOME.items()}
     lazy |= {(home.rpartition(".")[0], name, name) for name, home in convgraph._MODULES.items()}
     assert seen == lazy
     with pytest.raises(AttributeError, match="no attribute 'optimise'"):

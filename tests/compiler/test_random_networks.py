@@ -133,7 +133,7 @@ def networks(draw: Draw) -> bytes:
     return bytes(to_onnx(net.builder.build()).SerializeToString())
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(model=networks())
 def test_random_networks_stay_the_same_function(model: bytes) -> None:
     result = optimize(model, trials=2)
