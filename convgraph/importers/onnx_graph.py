@@ -70,6 +70,7 @@ class _GraphReader:
         self.stated: dict[str, ValueInfoProto] = {v.name: v for v in proto.value_info}
         self.stated.update((v.name, v) for v in proto.output)
         self.outputs = frozenset(v.name for v in proto.output)
+        self.made = frozenset(name for node in proto.node for name in node.output)
 
     def read(self) -> Graph:
         nodes = sorted_nodes(self.proto, outer=frozenset(self.outer))
@@ -213,9 +214,8 @@ class _GraphReader:
         return inferred or (UNKNOWN if data is None else data.with_shape(None),) * count
 
     def _extra_constant(self, tensor: Tensor, *, stem: str, info: NodeInfo) -> Value:
-        taken = {name for node in self.proto.node for name in node.output}
         name = self.graph.fresh_name(stem)
-        while name in taken:
+        while name in self.made:
             name = self.graph.fresh_name(stem)
         infos = [ValueInfo(name=name, type=tensor.type)]
         return self.graph.insert(Constant(tensor=tensor), (), results=infos, info=NodeInfo(order=info.order))[
