@@ -1,0 +1,82 @@
+"""Which rewrites run."""
+
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, EntryPoints
+from typing import ClassVar
+
+import pytest
+
+from convgraph.compiler import selection
+from convgraph.compiler.selection import available, select
+from convgraph.errors import UnsupportedOp
+from convgraph.ir.edit import Edit
+from convgraph.ir.graph import Graph, Value
+from convgraph.ir.ops import Neg, Op
+from convgraph.passes import ALL, DEFAULT, Pipeline, Repeat, Rewrite
+from convgraph.passes.cleanup.fold_constants import FoldConstants
+
+
+@dataclass(frozen=True, kw_only=True)
+class Added(Rewrite[Value]):
+    """A rewrite that another package adds."""
+
+    name: ClassVar[str] = "added-elsewhere"
+    roots: ClassVar[tuple[type[Op], ...]] = (Neg,)
+
+    def find(self, graph: Graph, node: int) -> Value | None:
+        """Nothing."""
+
+    def apply(self, edit: Edit, match: Value) -> None:
+        """Nothing."""
+
+
+def names(pipeline: Pipeline) -> list[str]:
+    """The rewrites of a pipeline, in order."""
+    return [rewrite.name for rewrite in pipeline]
+
+
+def chosen(**options: object) -> list[str]:
+    """What ``select`` chooses with everything else at its default."""
+    defaults = {"level": "exact", "passes": None, "skip": (), "size_limit": 1 << 20, "runtime": None}
+    return names(select(**{**defaults, **options}))  # type: ignore[arg-type]
+
+
+def test_a_level_is_its_pipeline() -> None:
+    assert chosen() == names(Pipeline(DEFAULT))
+    assert set(chosen(level="clean")) == {rewrite.name for rewrite in ALL}
+
+
+def test_names_narrow_and_keep_the_order() -> None:
+    assert chosen(passes=["fuse-activation-into-conv", "remove-dropout"]) == [
+        "remove-dropout",
+        "fuse-activation-into-conv",
+    ]
+    assert chosen(passes=["none"]) == []
+    assert "remove-identity" not in chosen(skip=["remove-identity"])
+
+
+def test_rewrites_stand_as_listed() -> None:
+    assert chosen(passes=[Added(), *DEFAULT]) == ["added-elsewhere", *names(Pipeline(DEFAULT))]
+    assert chosen(passes=["remove-dropout", Repeat(Added())]) == ["remove-dropout", "added-elsewhere"]
+
+
+@pytest.mark.parametrize("where", ["passes", "skip"])
+def test_an_unknown_name_is_refused(where: str) -> None:
+    with pytest.raises(UnsupportedOp, match="fold-nothing: no rewrite of this name; one of remove-dropout"):
+        chosen(**{where: ["fold-nothing"]})
+
+
+def test_other_packages_add_rewrites(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = EntryPoint(name="added", group="convgraph.passes", value=f"{__name__}:Added")
+    monkeypatch.setattr(EntryPoint, "load", lambda _: Added)
+    monkeypatch.setattr(
+        selection, "entry_points", lambda *, group: EntryPoints([entry] if group == entry.group else [])
+    )
+    assert isinstance(available()["added-elsewhere"], Added)
+    assert chosen(passes=["added-elsewhere", "remove-identity"]) == ["remove-identity", "added-elsewhere"]
+
+
+def test_the_options_of_a_run_reach_the_rewrites() -> None:
+    pipeline = select(level="exact", passes=None, skip=(), size_limit=77, runtime=None)
+    (folding,) = (rewrite for rewrite in pipeline if isinstance(rewrite, FoldConstants))
+    assert folding.size_limit == 77
