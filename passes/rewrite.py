@@ -6,10 +6,11 @@ line of its docstring is the reason a user reads when it does not. ``apply`` may
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
+from convgraph.analysis.target import GenericTarget, Target
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Op
@@ -104,6 +105,31 @@ class Rewrite(ABC, Generic[Match]):
             if not fact.holds(self, graph, match):
                 return Refusal(rewrite=self.name, at=at, requirement=fact.name, reason=fact.reason)
         return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PricedRewrite(Rewrite[Match]):
+    """A rewrite that pays on some targets only: it is rehearsed on the region it replaces, and priced.
+
+    ``target`` None is the generic one, which counts.
+    """
+
+    target: Target | None = None
+
+    @abstractmethod
+    def replaces(self, graph: Graph, match: Match) -> Iterable[int]:
+        """The nodes that the rewrite replaces, constants aside."""
+
+    @requirement
+    def it_is_cheaper_on_the_target(self, graph: Graph, m: Match) -> bool:
+        """The target finds the result cheaper than what it replaces."""
+        target = self.target or GenericTarget()
+        region = graph.region(self.replaces(graph, m))
+        before = target.cost(region)
+        edit = Edit(region)
+        self.apply(edit, m)
+        edit.sweep()
+        return target.prefers(target.cost(region), before=before)
 
 
 def _first_sentence(doc: str) -> str:

@@ -106,13 +106,14 @@ def optimize(
     Raises InvalidModel when the source is not a valid model, UnsupportedOp for an unknown rewrite or target
     name and PassFailed when a rewrite is at fault.
     """
-    target_named(target)
+    device = target_named(target)
     clock = _Clock(progress=progress)
     with clock.stage("import"), naming(source):
         original = _requested(source, input_shapes=input_shapes, inputs=inputs, outputs=outputs)
         graph = from_onnx(original, freeze_defaults=freeze_defaults, base_dir=folder_of(source))
     with clock.stage("passes"):
-        pipeline = select(level=level, passes=passes, skip=skip, size_limit=size_limit, runtime=compute_node)
+        options = {"target": device, "size_limit": size_limit, "runtime": compute_node}
+        pipeline = select(level=level, passes=passes, skip=skip, options=options)
         rewritten, trace = pipeline.run(graph, stop_after=stop_after)
     with clock.stage("export"):
         proto = to_onnx(rewritten)

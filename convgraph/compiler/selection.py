@@ -1,13 +1,12 @@
 """Which rewrites run: a level's pipeline, narrowed or extended by name, with the options of this run."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from importlib.metadata import entry_points
 from typing import Literal
 
 from convgraph.errors import UnsupportedOp
 from convgraph.passes import ALL, DEFAULT, AnyRewrite, Pipeline, Repeat
-from convgraph.passes.cleanup.fold_constants import FoldConstants, Runtime
 
 Level = Literal["clean", "exact"]
 PassList = Sequence[str | AnyRewrite | Repeat]
@@ -25,13 +24,19 @@ def available() -> dict[str, AnyRewrite]:
 
 
 def select(
-    *, level: Level, passes: PassList | None, skip: Sequence[str], size_limit: int, runtime: Runtime | None
+    *,
+    level: Level,
+    passes: PassList | None,
+    skip: Sequence[str],
+    options: Mapping[str, object],
 ) -> Pipeline:
     """The pipeline of a run.
 
     ``passes`` None is the whole pipeline of the level. Names narrow it, keeping its order, and add what it
     lacks at the end; ``("none",)`` is empty. Rewrites and Repeats among them make a pipeline of exactly
-    those entries, in that order. Raises UnsupportedOp for a name no rewrite has.
+    those entries, in that order. ``options`` go to the rewrites with fields of these names (``size_limit``,
+    ``runtime``, ``target``), unless they were given values of their own. Raises UnsupportedOp for a name no
+    rewrite has.
     """
     known = available()
     _check_names((name for name in (*(passes or ()), *skip) if isinstance(name, str)), known)
@@ -42,7 +47,7 @@ def select(
     else:
         listed = (known[entry] if isinstance(entry, str) else entry for entry in passes if entry != NONE)
         chosen = Pipeline(listed)
-    return _configured(chosen.without(skip), size_limit=size_limit, runtime=runtime)
+    return _configured(chosen.without(skip), options)
 
 
 def _named(names: Sequence[str], *, level: Level, known: dict[str, AnyRewrite]) -> Pipeline:
@@ -51,16 +56,14 @@ def _named(names: Sequence[str], *, level: Level, known: dict[str, AnyRewrite]) 
     return Pipeline((*kept.steps, *(known[name] for name in names if name not in present)))
 
 
-def _configured(pipeline: Pipeline, *, size_limit: int, runtime: Runtime | None) -> Pipeline:
-    return Pipeline(
-        Repeat(
-            *(
-                replace(r, size_limit=size_limit, runtime=runtime) if isinstance(r, FoldConstants) else r
-                for r in step.rewrites
-            )
-        )
-        for step in pipeline.steps
-    )
+def _configured(pipeline: Pipeline, options: Mapping[str, object]) -> Pipeline:
+    return Pipeline(Repeat(*(_given(r, options) for r in step.rewrites)) for step in pipeline.steps)
+
+
+def _given(rewrite: AnyRewrite, options: Mapping[str, object]) -> AnyRewrite:
+    """The rewrite with the options of the run in those of its fields that were left at their default."""
+    open_fields = (f.name for f in fields(rewrite) if getattr(rewrite, f.name) == f.default)
+    return replace(rewrite, **{name: options[name] for name in open_fields if name in options})
 
 
 def _check_names(names: Iterable[str], known: dict[str, AnyRewrite]) -> None:

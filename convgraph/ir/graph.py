@@ -274,6 +274,32 @@ class Graph:
         twin._next_node, twin._order = self._next_node, self._order
         return twin
 
+    def region(self, nodes: Iterable[int]) -> "Graph":
+        """The named nodes alone, as a graph in which they and their values keep their identity.
+
+        Constants they read come along; everything else they read becomes an input, and what is read or
+        returned outside becomes an output. What is found in the graph about these nodes can be tried out on
+        the region.
+        """
+        inside = set(nodes)
+        part = Graph(replace(self.header))
+        part._reserved, part._next_node = self._reserved, self._next_node
+        sources = {v.node for n in inside for v in self.operands(n) if v is not None} - inside
+        for node in sorted(inside | sources):
+            kept = node in inside or isinstance(self.op(node), Constant)
+            part.nx.add_node(node, op=self.op(node) if kept else Input())
+            part._node_infos[node] = self._node_infos[node]
+            part._value_infos[node] = list(self._value_infos[node])
+            part._by_name.update((self.value_name(v), v) for v in self.results(node) if self.value_name(v))
+        for node in inside:
+            part.nx.add_edges_from((s, node, key) for s, _, key in self.nx.in_edges(node, keys=True))
+        part.inputs = tuple(v for n in sorted(sources) for v in self.results(n) if not self.constant(v))
+        part.outputs = tuple(v for n in sorted(inside) for v in self.results(n) if self._leaves(v, inside))
+        return part
+
+    def _leaves(self, value: Value, inside: set[int]) -> bool:
+        return self.is_output(value) or any(use.node not in inside for use in self.readers(value))
+
     # ---- writing: for convgraph.ir.edit, convgraph.ir.build and the importers ----
 
     def insert(

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pytest
 
+from convgraph.analysis.target import GenericTarget
 from convgraph.compiler import selection
 from convgraph.compiler.selection import available, select
 from convgraph.errors import UnsupportedOp
@@ -37,7 +38,7 @@ def names(pipeline: Pipeline) -> list[str]:
 
 def chosen(**options: object) -> list[str]:
     """What ``select`` chooses with everything else at its default."""
-    defaults = {"level": "exact", "passes": None, "skip": (), "size_limit": 1 << 20, "runtime": None}
+    defaults = {"level": "exact", "passes": None, "skip": (), "options": {}}
     return names(select(**{**defaults, **options}))  # type: ignore[arg-type]
 
 
@@ -77,6 +78,8 @@ def test_other_packages_add_rewrites(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_options_of_a_run_reach_the_rewrites() -> None:
-    pipeline = select(level="exact", passes=None, skip=(), size_limit=77, runtime=None)
-    (folding,) = (rewrite for rewrite in pipeline if isinstance(rewrite, FoldConstants))
-    assert folding.size_limit == 77
+    options = {"size_limit": 77, "target": GenericTarget()}
+    for passes, limit in ((None, 77), ([FoldConstants()], 77), ([FoldConstants(size_limit=5)], 5)):
+        pipeline = select(level="exact", passes=passes, skip=(), options=options)
+        (folding,) = (rewrite for rewrite in pipeline if isinstance(rewrite, FoldConstants))
+        assert folding.size_limit == limit

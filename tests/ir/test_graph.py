@@ -110,3 +110,21 @@ def test_wellformed_sees_an_output_that_does_not_exist() -> None:
     graph.outputs = (Value(99, 0),)
     with pytest.raises(InvalidModel, match="an output nobody makes"):
         check(graph)
+
+
+def test_a_region_keeps_the_identity_of_its_nodes_and_values() -> None:
+    b = GraphBuilder()
+    x = b.input("x", shape=("N", 3))
+    a = b.add(Relu(), x, name="a")
+    c = b.add(Add(), a, np.ones((1, 3), np.float32), name="c")
+    d = b.add(Mul(), c, c, name="d")
+    b.output(b.add(Abs(), d), name="y")
+    graph = b.build()
+    region = graph.region([c.node, d.node])
+    check(region)
+    assert [region.op(node).label for node in region.nodes()] == ["Input", "Constant", "Add", "Mul"]
+    assert (region.value("c"), region.value("d")) == (c, d)
+    assert region.operands(d.node) == (c, c)
+    assert (region.inputs, region.outputs) == ((a,), (d,))
+    region.remove(region.value("d").node)
+    assert graph.has_name("d")
