@@ -13,14 +13,19 @@ from convgraph.passes.fusion.fold_scale_into_conv import FoldScaleIntoConv
 from convgraph.passes.fusion.fold_shift_into_conv import FoldShiftIntoConv
 from convgraph.passes.fusion.fuse_activation_into_conv import FuseActivationIntoConv
 from convgraph.passes.pipeline import AnyRewrite, Application, Pipeline, Repeat, Trace
-from convgraph.passes.rewrite import Refusal, Requirement, Rewrite, requirement
+from convgraph.passes.rewrite import PricedRewrite, Refusal, Requirement, Rewrite, requirement
 
 __all__ = [
+    "ALGEBRA",
     "ALL",
+    "APPROXIMATE",
+    "CLEAN",
     "CLEANUP",
     "DEFAULT",
+    "EXACT",
     "FOLDING",
     "FUSION",
+    "LOWERING",
     "AnyRewrite",
     "Application",
     "DropUnreadValues",
@@ -30,6 +35,7 @@ __all__ = [
     "FoldShiftIntoConv",
     "FuseActivationIntoConv",
     "Pipeline",
+    "PricedRewrite",
     "Refusal",
     "RemoveDropout",
     "RemoveIdentity",
@@ -53,11 +59,28 @@ FOLDING: tuple[AnyRewrite, ...] = (
     FoldShiftIntoConv(),
 )
 
+ALGEBRA: tuple[AnyRewrite, ...] = ()
+"""The same function with fewer multiplications, where the target's costs say that it pays."""
+
 FUSION: tuple[AnyRewrite, ...] = (FuseActivationIntoConv(),)
 
-ALL: tuple[AnyRewrite, ...] = (*CLEANUP, *FOLDING, *FUSION)
+LOWERING: tuple[AnyRewrite, ...] = ()
+"""Operations spelled with others: applied only on request."""
 
-DEFAULT: tuple[AnyRewrite | Repeat, ...] = (
+APPROXIMATE: tuple[AnyRewrite, ...] = ()
+"""Close but not the same: never applied unless asked for with an error budget."""
+
+ALL: tuple[AnyRewrite, ...] = (*CLEANUP, *FOLDING, *ALGEBRA, *FUSION, *LOWERING, *APPROXIMATE)
+
+CLEAN: tuple[AnyRewrite | Repeat, ...] = (
     Repeat(*CLEANUP, *FOLDING),
     Repeat(*FUSION),
 )
+
+EXACT: tuple[AnyRewrite | Repeat, ...] = (
+    Repeat(*CLEANUP, *FOLDING),
+    Repeat(*CLEANUP, *FOLDING, *ALGEBRA),
+    Repeat(*FUSION),
+)
+
+DEFAULT = EXACT

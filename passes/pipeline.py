@@ -97,10 +97,11 @@ class Pipeline:
         return Pipeline(step for step in steps if step.rewrites)
 
     def _check_order(self) -> None:
-        place = {rewrite.name: index for index, step in enumerate(self.steps) for rewrite in step.rewrites}
-        for rewrite in self:
+        places = [(rewrite, index) for index, step in enumerate(self.steps) for rewrite in step.rewrites]
+        last = {rewrite.name: index for rewrite, index in places}
+        for rewrite, index in places:
             for earlier in rewrite.after:
-                if place.get(earlier, -1) > place[rewrite.name]:
+                if last.get(earlier, -1) > index:
                     raise PassFailed(rewrite.name, found=f"before {earlier}", expected=f"after {earlier}")
 
 

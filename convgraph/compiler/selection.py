@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 from typing import Literal
 
 from convgraph.errors import UnsupportedOp
-from convgraph.passes import ALL, DEFAULT, AnyRewrite, Pipeline, Repeat
+from convgraph.passes import ALL, CLEAN, EXACT, AnyRewrite, Pipeline, Repeat
 
 Level = Literal["clean", "exact"]
 PassList = Sequence[str | AnyRewrite | Repeat]
@@ -14,7 +14,7 @@ PassList = Sequence[str | AnyRewrite | Repeat]
 ENTRY_POINTS = "convgraph.passes"
 NONE = "none"
 
-LEVELS: dict[Level, tuple[AnyRewrite | Repeat, ...]] = {"clean": DEFAULT, "exact": DEFAULT}
+LEVELS: dict[Level, tuple[AnyRewrite | Repeat, ...]] = {"clean": CLEAN, "exact": EXACT}
 
 
 def available() -> dict[str, AnyRewrite]:
