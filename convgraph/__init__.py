@@ -15,8 +15,17 @@ if TYPE_CHECKING:
     from convgraph.compiler.optimize import OptimizeResult, optimize
     from convgraph.compiler.sources import load
     from convgraph.compiler.verify import verify
-    from convgraph.errors import ConvgraphError, InvalidModel, NotEquivalent, PassFailed, UnsupportedOp
+    from convgraph.errors import (
+        ConvgraphError,
+        InvalidModel,
+        NotEquivalent,
+        NotLowered,
+        PassFailed,
+        UnsupportedOp,
+    )
     from convgraph.exporters.onnx_model import save, to_onnx
+    from convgraph.exporters.torch_module import to_torch
+    from convgraph.importers.torch_module import from_torch
     from convgraph.ir import ops
     from convgraph.ir.build import GraphBuilder
     from convgraph.ir.edit import Edit
@@ -35,6 +44,7 @@ __all__ = [
     "GraphBuilder",
     "InvalidModel",
     "NotEquivalent",
+    "NotLowered",
     "OptimizeResult",
     "PassFailed",
     "Rewrite",
@@ -46,6 +56,7 @@ __all__ = [
     "Verification",
     "__version__",
     "exporters",
+    "from_torch",
     "load",
     "ops",
     "optimize",
@@ -53,6 +64,7 @@ __all__ = [
     "requirement",
     "save",
     "to_onnx",
+    "to_torch",
     "verify",
 ]
 
@@ -60,8 +72,17 @@ _HOMES = {
     "convgraph.compiler.optimize": ("OptimizeResult", "optimize"),
     "convgraph.compiler.sources": ("load",),
     "convgraph.compiler.verify": ("verify",),
-    "convgraph.errors": ("ConvgraphError", "InvalidModel", "NotEquivalent", "PassFailed", "UnsupportedOp"),
+    "convgraph.errors": (
+        "ConvgraphError",
+        "InvalidModel",
+        "NotEquivalent",
+        "NotLowered",
+        "PassFailed",
+        "UnsupportedOp",
+    ),
     "convgraph.exporters.onnx_model": ("save", "to_onnx"),
+    "convgraph.exporters.torch_module": ("to_torch",),
+    "convgraph.importers.torch_module": ("from_torch",),
     "convgraph.ir.build": ("GraphBuilder",),
     "convgraph.ir.edit": ("Edit",),
     "convgraph.ir.graph": ("Graph", "Use", "Value"),

@@ -32,3 +32,7 @@ class PassFailed(ConvgraphError, RuntimeError):
 
 class NotEquivalent(ConvgraphError, AssertionError):
     """Two models that should be the same function are not."""
+
+
+class NotLowered(ConvgraphError, NotImplementedError):
+    """A model that keeps operators it should do without: nothing spells these instances with others."""

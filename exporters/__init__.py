@@ -1,1 +1,1 @@
-"""x."""
+"""How a graph leaves: ONNX models."""

@@ -1,6 +1,7 @@
 """A Graph as a GraphProto: constants as initializers, control flow with its bodies, nodes in graph order."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto
@@ -105,15 +106,22 @@ class _GraphWriter:
             self.absorbed.update((node, slot) for slot in place.absorbed)
             self.constants += place.constants
             self.between[node] = place.between
-        own = next(
-            (index for index, proto in enumerate(protos) if proto.op_type == op.label), len(protos) - 1
-        )
-        self._annotate(protos[: own + 1], info)
-        self._annotate(protos[own + 1 :], info.fused or _second(info, protos[-1].op_type))
+        own = next((index for index, proto in enumerate(protos) if proto.op_type == op.label), None)
+        if own is None:
+            self._annotate(protos, info)
+        else:
+            self._annotate(protos[: own + 1], replace(info, fused=None))
+            self._annotate(protos[own + 1 :], info.fused or _second(info, protos[-1].op_type))
         return protos
 
     def _annotate(self, protos: list[NodeProto], info: NodeInfo) -> None:
-        """Give the last of some nodes its name and notes, those that lead up to it names derived from it."""
+        """Give the last of some nodes its name and notes, those that lead up to it names derived from it.
+
+        Where another operation was fused into the one they spell, the last is that one's.
+        """
+        if info.fused is not None and len(protos) > 1:
+            self._annotate(protos[:-1], replace(info, fused=None))
+            protos, info = protos[-1:], info.fused
         for proto in protos[:-1]:
             if info.name:
                 proto.name = self._node_name(f"{info.name}_{proto.op_type.lower()}", derived=True)

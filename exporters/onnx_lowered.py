@@ -14,10 +14,13 @@ from convgraph.ir.tensor import DataType
 
 
 def lowered(since: int, lower: Callable[["Steps", Any, Ref], tuple[str, Sequence[Ref]]]) -> Writer:
-    """The writer of an activation that opsets before ``since`` spell with older operations."""
+    """The writer of an activation that opsets before ``since`` spell with older operations.
+
+    Where it was spelled so when it came it is spelled so again: runtimes fuse what they know.
+    """
 
     def emit(place: Place, op: Op, operands: Sequence[Ref], results: Sequence[str]) -> list[NodeProto]:
-        if place.opset >= since:
+        if place.opset >= since and not place.was_two:
             return plain(place, op, operands, results)
         steps = Steps(place=place, stem=results[0], like=operands[0])
         op_type, last = lower(steps, op, operands[0])
@@ -35,11 +38,11 @@ class Steps:
     like: Ref
     nodes: list[NodeProto] = field(default_factory=list)
 
-    def add(self, op_type: str, *operands: Ref, **attributes: float) -> Ref:
-        """Write one node and return its result."""
+    def add(self, op_type: str, *operands: Ref, name: str = "", **attributes: float) -> Ref:
+        """Write one node and return its result, which has a fresh name unless one is given."""
         if schema(op_type, self.place.opset) is None:
             raise self.place.refusal(op_type)
-        result = Ref(name=self.place.fresh(f"{self.stem}_{op_type.lower()}"), type=self.like.type)
+        result = Ref(name=name or self.place.fresh(f"{self.stem}_{op_type.lower()}"), type=self.like.type)
         self.nodes.append(node_proto(op_type, operands, [result.name], attributes))
         return result
 
@@ -54,7 +57,8 @@ class Steps:
 def swish(steps: Steps, op: Swish, x: Ref) -> tuple[str, Sequence[Ref]]:
     """X times Sigmoid(alpha x)."""
     scaled = x if op.alpha == 1 else steps.add("Mul", x, steps.number(op.alpha, name="alpha"))
-    return "Mul", (x, steps.add("Sigmoid", scaled))
+    between = steps.place.name_between(f"{steps.stem}_sigmoid")
+    return "Mul", (x, steps.add("Sigmoid", scaled, name=between))
 
 
 def hard_swish(steps: Steps, _: HardSwish, x: Ref) -> tuple[str, Sequence[Ref]]:

@@ -12,7 +12,7 @@ from onnx import NodeProto, ValueInfoProto
 
 from convgraph.errors import UnsupportedOp
 from convgraph.exporters.onnx_types import value_proto
-from convgraph.ir.graph import Graph
+from convgraph.ir.graph import Graph, NodeInfo, ValueInfo
 from convgraph.ir.ops.base import Op
 from convgraph.ir.tensor import Array, DataType, Tensor, TensorType
 
@@ -41,6 +41,7 @@ class Place:
     absorbed: set[int] = field(default_factory=set)
     constants: list[tuple[str, Tensor]] = field(default_factory=list)
     between: list[ValueInfoProto] = field(default_factory=list)
+    _joints: int = field(default=0, init=False)
 
     @property
     def at(self) -> str:
@@ -56,9 +57,24 @@ class Place:
         self.taken.add(name)
         return name
 
+    @property
+    def was_two(self) -> bool:
+        """Whether the operation to write next was made of two, so that a value between them had a name."""
+        return self._between() is not None
+
+    def _between(self) -> ValueInfo | None:
+        node: NodeInfo | None = self.graph.info(self.node)
+        for _ in range(self._joints):
+            node = None if node is None else node.fused
+        return None if node is None else node.between
+
     def name_between(self, stem: str) -> str:
-        """The name of the value between an operation and the one fused into it: the old one, else fresh."""
-        info = self.graph.info(self.node).between
+        """The name of the value between an operation and the one fused into it: the old one, else fresh.
+
+        Asked again it is the value between that one and the one fused into it in its turn.
+        """
+        info = self._between()
+        self._joints += 1
         name = self.fresh(info.name if info is not None and info.name else stem)
         if info is not None and (info.recorded or info.doc or info.metadata):
             self.between.append(value_proto(info, name=name))

@@ -52,6 +52,11 @@ def op_count(graph: Graph) -> int:
     return sum(1 for _ in graph.compute_nodes())
 
 
+def target_cost(graph: Graph) -> Any:
+    """Measure: what the graph costs on the generic target, MACs first, then bytes."""
+    return GenericTarget().cost(graph)
+
+
 def node_count(graph: Graph) -> int:
     """Measure: how many nodes there are, constants included."""
     return len(graph)
@@ -63,13 +68,15 @@ class Rewrite(ABC, Generic[Match]):
 
     ``roots`` are the operations at which ``find`` can start. ``measure`` is a number that every application
     lowers, so that no two rewrites chase each other. ``after`` names rewrites that must not run later in a
-    pipeline. ``exact`` is False for a rewrite that changes the function by more than rounding.
+    pipeline. ``exact`` is False for a rewrite that changes the function by more than rounding. ``lowers``
+    names the operations that it spells with others, for devices that lack them.
     """
 
     name: ClassVar[str]
     roots: ClassVar[tuple[type[Op], ...]]
     after: ClassVar[tuple[str, ...]] = ()
     exact: ClassVar[bool] = True
+    lowers: ClassVar[tuple[type[Op], ...]] = ()
     measure: ClassVar[Measure] = staticmethod(op_count)
 
     @abstractmethod

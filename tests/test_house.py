@@ -38,7 +38,13 @@ ROOF = {"compiler", "report", "cli", "__init__", "__main__"}
 # Which modules may reach the heavy packages; whoever is not listed may not.
 EXTERNAL = {
     "onnxruntime": {"convgraph.numerics.session"},
-    "torch": {"convgraph.importers.torch_module", "convgraph.exporters.torch_module"},
+    "torch": {
+        "convgraph.importers.torch_module",
+        *(
+            f"convgraph.exporters.torch_{part}"
+            for part in ("layout", "module", "network", "pointwise", "windows")
+        ),
+    },
 }
 
 

@@ -54,10 +54,11 @@ def known_elements(op: Op, operands: tuple[TensorType | None, ...], result: Tens
 def _opaque(op: Opaque, operands: list[TensorType], *, count: int) -> Known | None:
     if op.domain or not operands:
         return None
-    shape = operands[0].static_shape
     if op.op_type == "Shape":
         start, end = _attribute(op, "start", 0), _attribute(op, "end", None)
-        return None if shape is None else shape[start:end]
+        asked = operands[0].shape and operands[0].shape[start:end]
+        return None if asked is None else TensorType(DataType.INT64, shape=asked).static_shape
+    shape = operands[0].static_shape
     if op.op_type == "Size":
         return None if shape is None else (math.prod(shape),)
     if op.op_type == "Gather" and len(operands) == 2:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from convgraph.errors import ConvgraphError, NotEquivalent, PassFailed
+from convgraph.errors import ConvgraphError, NotEquivalent, NotLowered, PassFailed
 from convgraph.installed import ShadowedInstallation, part
 
 NO, REFUSED, FAULT, INTERRUPTED = 1, 2, 3, 130
@@ -21,7 +21,9 @@ COMMANDS = {
     "optimize": "Rewrite a model into a faster one that computes the same.",
     "verify": "Tell whether two models are the same function.",
     "inspect": "List a model's layers, types, parameters, MACs and bytes.",
+    "explain": "Tell what would be rewritten in a model, what is refused, and why.",
     "diff": "List what changed between two models, node by node.",
+    "lint": "List what could be better about a model, each with its remedy.",
     "passes": "List every rewrite: name, equation, exact or not, requirements.",
     "demo": "List the built-in demo models, or write one.",
 }
@@ -88,7 +90,7 @@ def _status(run: Callable[[], object]) -> int:
         if isinstance(error, PassFailed):
             return _report_fault(error)
         _say(_line(error))
-        return NO if isinstance(error, NotEquivalent) else REFUSED
+        return NO if isinstance(error, (NotEquivalent, NotLowered)) else REFUSED
     except (click.Abort, KeyboardInterrupt):
         _say("convgraph: interrupted; nothing written")
         return INTERRUPTED

@@ -33,6 +33,7 @@ class Flags:
     target: str
     passes: tuple[str, ...] | None
     skip: tuple[str, ...] | None
+    without: tuple[str, ...] | None
     stop_after: int | None
     input_shape: tuple[tuple[str, Shape], ...]
     other_shape: tuple[tuple[str, Shape], ...]
@@ -73,6 +74,9 @@ class Flags:
 @click.option("--target", default="onnxruntime-cpu", show_default=True, help="What it is to be fast on.")
 @click.option("--passes", type=names, metavar="A,B", help="Only these rewrites; none: a pure round trip.")
 @click.option("--skip", type=names, metavar="A,B", help="All rewrites but these.")
+@click.option(
+    "--without", type=names, metavar="OP,OP", help="Spell these operators with others, exactly or not at all."
+)
 @click.option(
     "--stop-after", type=click.IntRange(min=0), metavar="N", help="Only the first N applications of rewrites."
 )
@@ -165,6 +169,7 @@ def _optimized(flags: Flags) -> OptimizeResult:
             target=flags.target,
             passes=flags.passes,
             skip=flags.skip or (),
+            without=flags.without or (),
             stop_after=flags.stop_after,
             size_limit=flags.size_limit,
             freeze_defaults=flags.freeze_defaults,

@@ -11,9 +11,10 @@ from typing import TypedDict
 import onnx
 
 from convgraph.analysis.target import target_named
-from convgraph.compiler.runtime import compute_node
+from convgraph.compiler.lacking import check_lowered
+from convgraph.compiler.runtime import NodeRuntime
 from convgraph.compiler.selection import Level, PassList, select
-from convgraph.compiler.sources import Source, folder_of, naming, open_model, path_of
+from convgraph.compiler.sources import Source, folder_of, naming, open_model, path_of, runnable
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.importers.onnx_model import from_onnx
 from convgraph.importers.onnx_overrides import cut, set_input_shapes
@@ -80,6 +81,7 @@ def optimize(
     target: str = "onnxruntime-cpu",
     passes: PassList | None = None,
     skip: Sequence[str] = (),
+    without: Sequence[str] = (),
     stop_after: int | None = None,
     size_limit: int = 1 << 20,
     freeze_defaults: bool = False,
@@ -97,32 +99,31 @@ def optimize(
     """Rewrite a model into the same function with less work, and check that it is the same.
 
     ``source`` is a path, bytes, a file object, a ModelProto, a Graph (left untouched) or ``"demo:NAME"``.
-    ``passes`` and ``skip`` choose rewrites by name, ``stop_after`` replays the first N applications,
-    ``size_limit`` (bytes) bounds each folded constant. ``input_shapes`` fixes shapes by input name,
-    ``inputs`` and ``outputs`` cut the graph at values. Verification compares the model as read with the
-    result in onnxruntime, optimisations off, on ``trials`` seeded feeds or on ``feeds``; ``verify_timeout``
-    is in seconds. The outcome is reported, not raised: ask ``result.verification``.
+    ``passes`` and ``skip`` choose rewrites by name, ``without`` names operators to spell with others in the
+    end, ``stop_after`` replays the first N applications, ``size_limit`` (bytes) bounds each folded constant.
+    ``input_shapes`` fixes shapes by input name, ``inputs`` and ``outputs`` cut the graph at values.
+    Verification compares the model as read with the result in onnxruntime, optimisations off, on ``trials``
+    seeded feeds or on ``feeds``; ``verify_timeout`` is in seconds. Its outcome is reported, not raised.
 
-    Raises InvalidModel when the source is not a valid model, UnsupportedOp for an unknown rewrite or target
-    name and PassFailed when a rewrite is at fault.
+    Raises InvalidModel, UnsupportedOp (unknown rewrite, operator, target), NotLowered and PassFailed.
     """
-    device = target_named(target)
     clock = _Clock(progress=progress)
     with clock.stage("import"), naming(source):
         original = _requested(source, input_shapes=input_shapes, inputs=inputs, outputs=outputs)
         graph = from_onnx(original, freeze_defaults=freeze_defaults, base_dir=folder_of(source))
     with clock.stage("passes"):
-        options = {"target": device, "size_limit": size_limit, "runtime": compute_node}
-        pipeline = select(level=level, passes=passes, skip=skip, options=options)
+        options = {"target": target_named(target), "size_limit": size_limit, "runtime": NodeRuntime()}
+        pipeline = select(level=level, passes=passes, skip=skip, options=options, without=without)
         rewritten, trace = pipeline.run(graph, stop_after=stop_after)
-    with clock.stage("export"):
+    with clock.stage("export"), naming(source):
         proto = to_onnx(rewritten)
+        check_lowered(proto, without, pipeline=pipeline, trace=trace, stop_after=stop_after)
     verification = None
     if verify:
-        bounds = _Bounds(trials=trials, rtol=rtol, atol=atol, feeds=feeds, timeout=verify_timeout)
         with clock.stage("verify"):
-            lengths = accumulated_length(graph)
-            verification = verify_models(original, proto, lengths=lengths, **bounds)
+            before = runnable(original, source, edited=bool(input_shapes or inputs or outputs))
+            bounds = _Bounds(trials=trials, rtol=rtol, atol=atol, feeds=feeds, timeout=verify_timeout)
+            verification = verify_models(before, proto, lengths=accumulated_length(graph), **bounds)
     return OptimizeResult(
         original=graph,
         graph=rewritten,

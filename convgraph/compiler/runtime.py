@@ -1,17 +1,38 @@
-"""What lower floors need from a runtime, handed to them: computing one node whose operands are constants."""
+"""What lower floors need from a runtime, handed to them: one node whose operands are constants, computed."""
 
+import onnx
+
+from convgraph.errors import InvalidModel
 from convgraph.exporters.onnx_model import to_onnx
+from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.graph import Graph, Header, NodeInfo, Value, ValueInfo
 from convgraph.ir.ops import Constant
-from convgraph.ir.tensor import Array
+from convgraph.ir.tensor import Array, TensorType
 from convgraph.numerics.session import run_model
 
 
-def compute_node(graph: Graph, node: int) -> tuple[Array, ...]:
-    """The results of a node that reads nothing but constants, computed by onnxruntime without optimisations.
+class NodeRuntime:
+    """Single nodes of a graph: typed by ONNX's inference, computed by onnxruntime, optimisations off."""
 
-    Results nobody asked for are left out from the end. Raises ConvgraphError when the runtime cannot.
-    """
+    def types(self, graph: Graph, node: int) -> tuple[TensorType, ...]:
+        """What ONNX's inference says of the named results on these very operands; () when it cannot."""
+        try:
+            alone = from_onnx(_alone(graph, node))
+        except InvalidModel:
+            return ()
+        return tuple(alone.type(value) for value in alone.outputs)
+
+    def compute(self, graph: Graph, node: int) -> tuple[Array | None, ...]:
+        """The results; None for one without a name, which nobody asked for.
+
+        Raises ConvgraphError when the runtime cannot.
+        """
+        computed = run_model(_alone(graph, node), {})
+        return tuple(computed.get(graph.value_name(result)) for result in graph.results(node))
+
+
+def _alone(graph: Graph, node: int) -> onnx.ModelProto:
+    """The model of one node, its constant operands as initializers."""
     alone = Graph(Header(name="node", model=graph.model))
     operands: list[Value | None] = []
     for slot, operand in enumerate(graph.operands(node)):
@@ -22,11 +43,6 @@ def compute_node(graph: Graph, node: int) -> tuple[Array, ...]:
         info = ValueInfo(name=f"operand_{slot}", type=tensor.type)
         operands += alone.insert(Constant(tensor=tensor), (), results=[info], info=NodeInfo())
     infos = [graph.value_info(result) for result in graph.results(node)]
-    alone.outputs = tuple(
-        value
-        for value, info in zip(
-            alone.insert(graph.op(node), operands, results=infos, info=NodeInfo()), infos, strict=True
-        )
-        if info.name
-    )
-    return tuple(run_model(to_onnx(alone), {}).values())
+    results = alone.insert(graph.op(node), operands, results=infos, info=NodeInfo())
+    alone.outputs = tuple(value for value in results if alone.value_name(value))
+    return to_onnx(alone)

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from importlib.metadata import entry_points
 from typing import Literal
 
+from convgraph.compiler.lacking import lowering
 from convgraph.errors import UnsupportedOp
 from convgraph.passes import ALL, CLEAN, EXACT, AnyRewrite, Pipeline, Repeat
 
@@ -29,14 +30,16 @@ def select(
     passes: PassList | None,
     skip: Sequence[str],
     options: Mapping[str, object],
+    without: Sequence[str] = (),
 ) -> Pipeline:
     """The pipeline of a run.
 
     ``passes`` None is the whole pipeline of the level. Names narrow it, keeping its order, and add what it
     lacks at the end; ``("none",)`` is empty. Rewrites and Repeats among them make a pipeline of exactly
     those entries, in that order. ``options`` go to the rewrites with fields of these names (``size_limit``,
-    ``runtime``, ``target``), unless they were given values of their own. Raises UnsupportedOp for a name no
-    rewrite has.
+    ``runtime``, ``target``), unless they were given values of their own. Rewrites that spell the operators
+    ``without`` with others run together at the end. Raises UnsupportedOp for a name no rewrite, or no
+    operator, has.
     """
     known = available()
     _check_names((name for name in (*(passes or ()), *skip) if isinstance(name, str)), known)
@@ -47,7 +50,8 @@ def select(
     else:
         listed = (known[entry] if isinstance(entry, str) else entry for entry in passes if entry != NONE)
         chosen = Pipeline(listed)
-    return _configured(chosen.without(skip), options)
+    lowered = Repeat(*lowering(without, known.values()))
+    return _configured(Pipeline((*chosen.steps, lowered)).without(skip), options)
 
 
 def _named(names: Sequence[str], *, level: Level, known: dict[str, AnyRewrite]) -> Pipeline:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import onnx
+from onnx.external_data_helper import load_external_data_for_model, uses_external_data
 
-from convgraph.errors import InvalidModel
+from convgraph.errors import InvalidModel, NotLowered
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.importers.demo import demo
 from convgraph.importers.onnx_model import from_onnx, read
+from convgraph.importers.onnx_order import bodies
 from convgraph.ir.graph import Graph
 
 Source = str | os.PathLike[str] | bytes | BinaryIO | onnx.ModelProto | Graph
@@ -42,18 +44,41 @@ def load(source: Source, *, freeze_defaults: bool = False) -> Graph:
         return from_onnx(open_model(source), freeze_defaults=freeze_defaults, base_dir=folder_of(source))
 
 
+def runnable(model: onnx.ModelProto, source: Source, *, edited: bool = False) -> onnx.ModelProto | Path:
+    """What a runtime can open anywhere: the model itself, unless its weights lie beside the source.
+
+    Then it is the source's path, or for a model ``edited`` since it was read, one with the weights inside.
+    """
+    path = path_of(source)
+    if path is None or not _has_external_data(model.graph):
+        return model
+    if not edited:
+        return path
+    whole = onnx.ModelProto()
+    whole.CopyFrom(model)
+    load_external_data_for_model(whole, os.fspath(path.parent))
+    return whole
+
+
+def _has_external_data(graph: onnx.GraphProto) -> bool:
+    """Whether a tensor of a graph, or of a body in it, lies in a file of its own."""
+    held = (attribute.t for node in graph.node for attribute in node.attribute if attribute.HasField("t"))
+    if any(map(uses_external_data, (*graph.initializer, *held))):
+        return True
+    return any(_has_external_data(body) for node in graph.node for body in bodies(node))
+
+
 @contextmanager
 def naming(source: Source) -> Iterator[None]:
     """Put the name of a source's file before what is found wrong with the model in it."""
     path = path_of(source)
     try:
         yield
-    except InvalidModel as error:
+    except (InvalidModel, NotLowered) as error:
         if path is None or error.at == os.fspath(path):
             raise
-        raise InvalidModel(
-            os.fspath(path), found=f"{error.at}: {error.found}", expected=error.expected
-        ) from error
+        found = f"{error.at}: {error.found}"
+        raise type(error)(os.fspath(path), found=found, expected=error.expected) from error
 
 
 def folder_of(source: Source) -> Path | None:

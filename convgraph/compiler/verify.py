@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from convgraph.compiler.sources import Source, folder_of, naming, open_model
+from convgraph.compiler.sources import Source, folder_of, naming, open_model, runnable
 from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.tensor import Array
 from convgraph.numerics.compare import Verification, verify_models
@@ -28,8 +28,8 @@ def verify(
     with naming(before):
         graph = from_onnx(original, base_dir=folder_of(before))
     return verify_models(
-        original,
-        open_model(after),
+        runnable(original, before),
+        runnable(open_model(after), after),
         lengths=accumulated_length(graph),
         trials=trials,
         seed=seed,

@@ -10,8 +10,8 @@ from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoPr
 
 from convgraph.errors import InvalidModel
 from convgraph.importers.onnx_fields import ONNX_DOMAINS, constant_of, header_of, leftover, strings
-from convgraph.importers.onnx_nodes import explicit_padding, typed
-from convgraph.importers.onnx_order import captures, inner_names, label, sorted_nodes
+from convgraph.importers.onnx_nodes import explicit_padding, typed, without_unread_mask
+from convgraph.importers.onnx_order import captures, inner_names, label, read_names, sorted_nodes
 from convgraph.importers.onnx_tensors import read_tensor
 from convgraph.importers.onnx_types import Inferred, infer_node, is_dense, tensor_type
 from convgraph.importers.onnx_view import NodeView, Typed
@@ -70,6 +70,7 @@ class _GraphReader:
         self.stated: dict[str, ValueInfoProto] = {v.name: v for v in proto.value_info}
         self.stated.update((v.name, v) for v in proto.output)
         self.outputs = frozenset(v.name for v in proto.output)
+        self.read_names = self.outputs.union(*(read_names(node) for node in proto.node))
         self.made = frozenset(name for node in proto.node for name in node.output)
 
     def read(self) -> Graph:
@@ -150,6 +151,7 @@ class _GraphReader:
             self._add_constant(tensor, name=node.output[0], node=info)
             return
         operands = [self._value(name, reader=label(node)) if name else None for name in node.input]
+        node = without_unread_mask(node, opset=self.setting.opset, read=self.read_names)
         if not self._add_typed(node, operands=operands, info=info):
             self._add_opaque(node, operands=operands, info=info)
 

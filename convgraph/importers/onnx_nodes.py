@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from onnx import NodeProto
 
 from convgraph.errors import InvalidModel
 from convgraph.importers.onnx_view import NodeView, Operand, Typed, schema
@@ -122,6 +123,16 @@ def _dropout(view: NodeView) -> Typed | None:
         return None
     ratio = np.asarray(view.get("ratio"), dtype=np.float32) if view.has("ratio") else None
     return view.typed(done=("ratio", "is_test"), operands=_trimmed(0, ratio))
+
+
+def without_unread_mask(node: NodeProto, *, opset: int, read: frozenset[str]) -> NodeProto:
+    """A Dropout of before opset 10, whose mask has the element type of x, without the mask nobody reads."""
+    if node.op_type != "Dropout" or opset >= 10 or not read.isdisjoint(node.output[1:]):
+        return node
+    plain = NodeProto()
+    plain.CopyFrom(node)
+    del plain.output[1:]
+    return plain
 
 
 def _softmax(view: NodeView) -> Typed | None:

@@ -49,7 +49,8 @@ class Edit:
 
         ``name`` is a stem for the result's name. ``like`` is a node that the new one stands in for: it hands
         on its name, doc string, metadata and place. ``fused`` is a node whose operation becomes part of the
-        new one: what it and its first operand were called is kept for when they are written apart again.
+        new one: what it and its operand, the one ``like`` makes or else the first, were called is kept for
+        when they are written apart again.
         Raises InvalidModel when the operation cannot take these operands.
         """
         return self.add_all(op, *operands, name=name, like=like, fused=fused)[0]
@@ -183,10 +184,11 @@ class Edit:
         old = self.graph.info(place)
         order = (old.order[0], self.graph.next_order)
         info = NodeInfo(order=order) if like is None else replace(old, order=order)
-        return info if fused is None else replace(info, **self._fusion(fused))
+        return info if fused is None else replace(info, **self._fusion(fused, like=like))
 
-    def _fusion(self, fused: int) -> dict[str, Any]:
-        first = self.graph.operand(fused, 0)
+    def _fusion(self, fused: int, *, like: int | None) -> dict[str, Any]:
+        given = [value for value in self.graph.operands(fused) if value is not None]
+        first = next((value for value in given if value.node == like), given[0] if given else None)
         between = None if first is None else self.graph.value_info(first)
         return {"between": between, "fused": self.graph.info(fused)}
 

@@ -367,6 +367,6 @@ class Tensor:
 
 
 def _read_only(array: Array) -> Array:
-    view = array.view()
+    view = np.asanyarray(array).view()  # numpy makes a number, not an array, of one element without axes
     view.flags.writeable = False
     return view

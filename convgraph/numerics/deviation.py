@@ -1,6 +1,6 @@
 """How far one result lies from another: tensor by tensor, element by element."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,8 +61,7 @@ def errors(want: Array, got: Array) -> Errors:
     if wanted is None or given is None:
         return np.asarray(want != got).astype(np.float64).reshape(want.shape)
     with np.errstate(invalid="ignore", over="ignore"):
-        distance = np.abs(wanted - given)
-    distance[~np.isfinite(wanted)] = 0.0
+        distance = np.where(np.isfinite(wanted), np.abs(wanted - given), 0.0)
     if want.dtype.kind in "iu":  # int64 beyond 2^53 has neighbours that float64 cannot tell apart
         distance = np.where(want == got, 0.0, np.maximum(distance, 1.0))
     return np.asarray(distance, dtype=np.float64)
@@ -70,11 +69,15 @@ def errors(want: Array, got: Array) -> Errors:
 
 def magnitude(array: Array) -> float:
     """The largest finite magnitude; 0 without one, and for strings."""
+    return float(magnitudes(array).max(initial=0.0))
+
+
+def magnitudes(array: Array) -> Errors:
+    """The magnitude of each element; 0 for those that are not finite, and for strings."""
     numbers = _numbers(array)
     if numbers is None:
-        return 0.0
-    finite = np.abs(numbers[np.isfinite(numbers)])
-    return float(finite.max(initial=0.0))
+        return np.zeros(array.shape)
+    return np.where(np.isfinite(numbers), np.abs(numbers), 0.0)
 
 
 def is_telling(array: Array) -> bool:
@@ -83,6 +86,21 @@ def is_telling(array: Array) -> bool:
     if numbers is None or array.size == 0:
         return True
     return bool(np.isfinite(numbers).any() and not np.isnan(numbers).any())
+
+
+def is_constant(arrays: Sequence[Array]) -> bool:
+    """Whether several results cannot tell functions apart: one number throughout, or the same each time."""
+    numbers = [n for array in arrays if (n := _numbers(array)) is not None and n.size]
+    first = next((n.flat[0] for n in numbers), None)
+    if sum(n.size for n in numbers) > 1 and all((n == first).all() for n in numbers):
+        return True
+    return len(arrays) > 1 and all(same_bits(arrays[0], array) for array in arrays[1:])
+
+
+def has_finite(array: Array) -> bool:
+    """Whether any element is finite; strings are."""
+    numbers = _numbers(array)
+    return bool(array.size) if numbers is None else bool(np.isfinite(numbers).any())
 
 
 def is_finite(array: Array) -> bool:

@@ -25,6 +25,7 @@ Feeds = Mapping[str, Array]
 
 LARGE = 30.0
 TINY = 1e-3
+_NARROW = 8  # bits: types of which all numbers are tried
 _TOKENS = ("a", "bc", "def", "convolution")
 
 
@@ -32,12 +33,14 @@ _TOKENS = ("a", "bc", "def", "convolution")
 class Manner:
     """How the elements are drawn.
 
-    ``ceiling``: integers lie in [0, ceiling). ``gain`` scales floats, ``positive`` takes their magnitude: for
-    a model that overflows, or that takes a logarithm, on what its trial's character asks for.
+    ``ceiling``: integers lie in [0, ceiling), or, ``wide``, in [-ceiling, ceiling), those of at most 8 bits
+    in all of their range. ``gain`` scales floats, ``positive`` takes their magnitude: for a model that
+    overflows, or that takes a logarithm, on what its trial's character asks for.
     """
 
     character: str = "normal"
     ceiling: int = 64
+    wide: bool = False
     gain: float = 1.0
     positive: bool = False
 
@@ -111,21 +114,37 @@ def _draw(rng: np.random.Generator, dtype: DataType, shape: tuple[int, ...], man
     if dtype is DataType.BOOL:
         return rng.integers(0, 2, size=shape).astype(np.bool_)
     if not dtype.is_float and dtype not in (DataType.COMPLEX64, DataType.COMPLEX128):
-        ceiling = min(manner.ceiling, 1 << (dtype.bits - 1))
-        return rng.integers(0, ceiling, size=shape).astype(dtype.numpy)
+        low, high = _integers(dtype, manner)
+        return rng.integers(low, high, size=shape).astype(dtype.numpy)
     drawn = manner.gain * CHARACTERS[manner.character](rng, shape)
     return np.asarray(np.abs(drawn) if manner.positive else drawn).astype(dtype.numpy)
 
 
-def perturbed(data: Array, *, seed: int) -> Array:
-    """Another value for an overridable initializer: zeros, signs and integers stay.
+def _integers(dtype: DataType, manner: Manner) -> tuple[int, int]:
+    """The least integer and the one after the largest."""
+    half = 1 << (dtype.bits - 1)
+    ceiling = min(manner.ceiling, half)
+    if not manner.wide:
+        return 0, ceiling
+    if dtype.label.startswith("u"):
+        return 0, 2 * half if dtype.bits <= _NARROW else ceiling
+    return (-half, half) if dtype.bits <= _NARROW else (-ceiling, ceiling)
 
-    A positive float stays positive (it may be a variance), and within a factor of two of what it was.
+
+def perturbed(data: Array, *, seed: Sequence[int]) -> Array:
+    """Another value for an overridable initializer: signs and integers stay.
+
+    A positive float stays positive (it may be a variance), and within a factor of two of what it was. A zero
+    becomes a number smaller than the others are: that nothing is added holds only while nobody overrides.
     """
     if data.dtype.kind in "biuOSU" or not DataType.of(data.dtype).is_float:
         return data
-    factors = np.random.default_rng(seed).uniform(0.6, 1.6, size=data.shape)
-    return np.asarray(data.astype(np.float64) * factors).astype(data.dtype)
+    rng = np.random.default_rng(seed)
+    numbers = data.astype(np.float64)
+    moved = numbers * rng.uniform(0.6, 1.6, size=data.shape)
+    others = np.abs(numbers[(numbers != 0) & np.isfinite(numbers)])
+    filling = rng.uniform(0.1, 0.5, size=data.shape) * (others.mean() if others.size else 1.0)
+    return np.asarray(np.where(numbers == 0, filling, moved)).astype(data.dtype)
 
 
 # ---- the user's own ----

@@ -1,13 +1,13 @@
 """A model's own rounding noise: how far its results move when what it reads moves by one rounding.
 
-Where the derived tolerance does not cover a difference, because the network amplifies roundings or decides
-on them (a comparison, an argmax, a floor), the reference is run again with its inputs and weights each moved
-to a neighbouring float or left, at random. A rewrite that only rounds differently cannot be asked to do
-better than that; one that is wrong differs by more, or in more places.
+A network amplifies roundings, averages them out, or decides on them (a comparison, an argmax, a floor): by
+how much, no formula knows. So the reference is run again with its inputs and weights each moved to a
+neighbouring float or left, at random. A rewrite that only rounds differently cannot be asked to do better
+than that; one that is wrong differs by more, or in more places.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +15,15 @@ import onnx
 from onnx import numpy_helper
 
 from convgraph.ir.tensor import Array, DataType
-from convgraph.numerics.deviation import Errors, errors, leaves, mismatch
-from convgraph.numerics.session import ModelSource, Session
-from convgraph.numerics.structure import read, required_inputs
+from convgraph.numerics.deviation import Errors, errors, mismatch
+from convgraph.numerics.feeds import Feeds
+from convgraph.numerics.reference import Trial, run
+from convgraph.numerics.session import ModelSource, Session, TimedOut, Unverifiable
+from convgraph.numerics.structure import computed, read
 
 FACTOR = 4.0
-_RUNS = 3
+RUNS = 3
+MANY_RUNS = 12
 _SIZE_LIMIT = 1_000_000_000  # bytes: a larger model's weights are not moved, only its inputs
 _WEIGHTS = {
     "Conv": (1, 2),
@@ -34,7 +37,6 @@ _WEIGHTS = {
     "PRelu": (1,),
 }
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div")  # where a scalar beside what is no data may steer a size
-_MEASURES = ("Shape", "Size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +45,21 @@ class Noise:
 
     movements: Mapping[str, Errors]
 
-    def covers(self, place: str, distance: Errors, *, derived: float, counted: bool = False) -> bool:
-        """Whether errors above the derived tolerance are the model's own noise.
-
-        They are when none is more than FACTOR times the largest movement, and they are not many more than
-        the elements which FACTOR times their movement carries past the tolerance. ``counted``: only their
-        number matters (an index or a truth value that flips).
-        """
+    def of(self, place: str) -> Errors | None:
+        """The movement of a result; None where it is not known, or none of it moved: that excuses nothing."""
         movement = self.movements.get(place)
-        if movement is None or movement.shape != distance.shape:
+        return movement if movement is not None and movement.any() else None
+
+    def explains(self, place: str, distance: Errors, *, derived: float) -> bool:
+        """Whether the errors above a tolerance are no more in number than noise makes them.
+
+        That is FACTOR times the elements which FACTOR times their movement carries past the tolerance.
+        """
+        movement = self.of(place)
+        if movement is None:
             return False
         moved = int(np.count_nonzero(FACTOR * movement > derived))
-        beyond = int(np.count_nonzero(distance > derived))
-        small = counted or float(distance.max(initial=0.0)) <= self.bound(place)
-        return small and beyond <= FACTOR * moved
+        return int(np.count_nonzero(distance > derived)) <= FACTOR * moved
 
     def bound(self, place: str) -> float:
         """FACTOR times the largest movement of a result; 0 when it was not measured."""
@@ -66,30 +69,50 @@ class Noise:
 
 def measured_noise(
     source: ModelSource,
-    feeds: Mapping[str, Array],
-    wanted: Mapping[str, Array],
+    trials: Sequence[Trial],
     *,
     seed: int,
+    runs: int = RUNS,
     deadline: float | None = None,
-) -> Noise:
-    """How far ``wanted``, the results of a model on ``feeds``, move by one rounding of what it reads.
+) -> list[Noise]:
+    """How far the results of each trial of a model move by one rounding of what it reads, in so many runs.
 
-    Raises Unverifiable when the moved model does not run.
+    What does not run when moved is not measured. Raises TimedOut past the deadline (``time.monotonic``).
     """
     model = _with_weights(source)
-    movements: dict[str, Errors] = {}
-    for run in range(_RUNS):
-        rng = np.random.default_rng([seed, run])
-        moved = source if model is None else _moved(model, rng=rng)
-        results = Session(moved, deadline=deadline).run(
-            {name: nudged(array, rng=rng) for name, array in feeds.items()}, deadline=deadline
-        )
-        found = dict(leaf for name, result in results.items() for leaf in leaves(name, result))
-        for place, reference in wanted.items():
-            if place in found and mismatch(reference, found[place]) is None:
-                movement = errors(reference, found[place])
-                movements[place] = np.maximum(movements.get(place, movement), movement)
-    return Noise(movements)
+    movements: list[dict[str, Errors]] = [{} for _ in trials]
+    for number in range(runs):
+        rng = np.random.default_rng([seed, number])
+        session = _opened(source if model is None else _moved(model, rng=rng), deadline=deadline)
+        for trial, known in zip(trials, movements, strict=True):
+            feeds = {name: nudged(array, rng=rng) for name, array in trial.feeds.items()}
+            for place, movement in _movements(session, trial, feeds, deadline=deadline):
+                known[place] = np.maximum(known.get(place, movement), movement)
+    return [Noise(known) for known in movements]
+
+
+def _opened(model: ModelSource, *, deadline: float | None) -> Session | None:
+    try:
+        return Session(model, deadline=deadline)
+    except TimedOut:
+        raise
+    except Unverifiable:
+        return None
+
+
+def _movements(
+    session: Session | None, trial: Trial, feeds: Feeds, *, deadline: float | None
+) -> Iterator[tuple[str, Errors]]:
+    """The distance of each result from the trial's; nothing where the run fails or ends elsewhere."""
+    try:
+        found = {} if session is None else run(session, feeds, deadline=deadline)
+    except TimedOut:
+        raise
+    except Unverifiable:
+        return
+    for place, reference in trial.results.items():
+        if place in found and mismatch(reference, found[place]) is None:
+            yield place, errors(reference, found[place])
 
 
 def nudged(array: Array, *, rng: np.random.Generator) -> Array:
@@ -131,19 +154,10 @@ def _constants(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]]
 def _weight_names(model: onnx.ModelProto) -> set[str]:
     """The constants that are numbers of the function, none that may steer a size."""
     vectors = {name for name, tensor in _constants(model) if math.prod(tensor.dims) > 1}
-    data = _data(model)
+    data = computed(model)
     names: set[str] = set()
     for node in model.graph.node:
         if node.op_type in _ARITHMETIC:
             names |= set(node.input) if data.intersection(node.input) else vectors.intersection(node.input)
         names.update(node.input[slot] for slot in _WEIGHTS.get(node.op_type, ()) if slot < len(node.input))
     return names
-
-
-def _data(model: onnx.ModelProto) -> set[str]:
-    """The values computed from the elements of an input, not from its shape."""
-    data = set(required_inputs(model))
-    for node in model.graph.node:
-        if node.op_type not in _MEASURES and data.intersection(node.input):
-            data.update(node.output)
-    return data

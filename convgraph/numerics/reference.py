@@ -8,14 +8,15 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from onnx import ModelProto
+from onnx import ModelProto, ValueInfoProto
 
-from convgraph.ir.tensor import Array, DataType, Shape, TensorType
-from convgraph.numerics.deviation import is_finite, leaves, same_bits
+from convgraph.ir.tensor import Array, DataType, Dim, Shape, TensorType
+from convgraph.numerics.deviation import has_finite, is_constant, is_finite, leaves, same_bits
 from convgraph.numerics.feeds import Feeds, Manner, character_of, make_feeds, perturbed
 from convgraph.numerics.session import ModelSource, Session, TimedOut, Unverifiable
 from convgraph.numerics.sizes import candidates, open_shapes
-from convgraph.numerics.structure import readers, required_inputs
+from convgraph.numerics.structure import computed, readers, required_inputs, tensor_type
+from convgraph.numerics.tolerance import is_exact
 
 _CEILINGS = (64, 8, 2, 1)  # integer inputs lie below; smaller where a run refuses an index
 _CALM = 0.03  # gain that brings large feeds down to about 1
@@ -47,6 +48,48 @@ def run(session: Session, feeds: Feeds, *, deadline: float | None) -> dict[str, 
     return dict(leaf for name, result in results.items() for leaf in leaves(name, result))
 
 
+def blind_spots(model: ModelProto, trials: Sequence[Trial]) -> list[str]:
+    """Outputs of an exact type, an index or a truth value, that were the same in every trial: little is seen.
+
+    Raises Unverifiable where nothing is: an output that was always empty, never finite, or, of floats
+    computed from the inputs, always the same (saturated, or all zero), would be so in a wrong model too.
+    """
+    data = computed(model)
+    notes: list[str] = []
+    for output in model.graph.output:
+        results = [r for t in trials for place, r in t.results.items() if _is_in(place, output.name)]
+        if 0 in _declared(output):
+            continue
+        found = _sightless(results)
+        if found is None and output.name in data and is_constant(results):
+            found = "the same in every trial"
+            if all(is_exact(DataType.of(r.dtype)) for r in results):
+                notes.append(f"{output.name}: {found}, which shows little")
+                continue
+        if found is not None:
+            raise Unverifiable(output.name, found=found, expected="a result that tells models apart")
+    return notes
+
+
+def _is_in(place: str, output: str) -> bool:
+    return place == output or place.startswith(f"{output}[")
+
+
+def _declared(output: ValueInfoProto) -> tuple[Dim, ...]:
+    type_ = tensor_type(output)
+    return () if type_ is None or type_.shape is None else type_.shape
+
+
+def _sightless(results: Sequence[Array]) -> str | None:
+    if not any(r.size for r in results):
+        return "no element in any trial"
+    return (
+        None
+        if any(has_finite(r) for r in results)
+        else "NaN or nothing finite in the original's result of every trial"
+    )
+
+
 @dataclass(slots=True, kw_only=True)
 class Reference:
     """Runs the original. What a trial learns about the model serves the next ones."""
@@ -54,8 +97,8 @@ class Reference:
     session: Session
     model: ModelProto
     deadline: float | None
-    _failed: set[tuple[str, int]] = field(default_factory=set)
-    _accepted: dict[tuple[str, int], "_Setting"] = field(default_factory=dict)
+    _failed: set[tuple[str, int, bool]] = field(default_factory=set)
+    _accepted: dict[tuple[str, int, bool], "_Setting"] = field(default_factory=dict)
 
     @classmethod
     def open(cls, source: ModelSource, *, model: ModelProto, deadline: float | None) -> "Reference":
@@ -96,15 +139,34 @@ class Reference:
 
     def _overriding(self, trial: Trial, overridable: Mapping[str, Array], *, number: int) -> Iterator[Trial]:
         seed = (trial.seed or 0) + number
-        moved = {name: perturbed(data, seed=seed) for name, data in overridable.items()}
-        feeds = {**trial.feeds, **moved}
+        moved = [
+            (name, perturbed(data, seed=[seed, n])) for n, (name, data) in enumerate(overridable.items())
+        ]
+        taken = self._taken(trial.feeds, moved)
+        results = self._results({**trial.feeds, **taken}) if taken else None
+        if results is not None:
+            feeds = {**trial.feeds, **taken}
+            yield Trial(
+                number=number, feeds=feeds, results=results, character="overridden defaults", seed=seed
+            )
+
+    def _taken(self, feeds: Feeds, moved: Sequence[tuple[str, Array]]) -> dict[str, Array]:
+        """The overrides the model takes: not one that sets a size, say. Found by halving."""
+        if not moved or self._results({**feeds, **dict(moved)}) is not None:
+            return dict(moved)
+        if len(moved) == 1:
+            return {}
+        half = len(moved) // 2
+        return self._taken(feeds, moved[:half]) | self._taken(feeds, moved[half:])
+
+    def _results(self, feeds: Feeds) -> dict[str, Array] | None:
+        """What the model returns; None when it refuses."""
         try:
-            results = run(self.session, feeds, deadline=self.deadline)
+            return run(self.session, feeds, deadline=self.deadline)
         except TimedOut:
             raise
         except Unverifiable:
-            return  # an initializer that sets a size, say: the model does not take every override
-        yield Trial(number=number, feeds=feeds, results=results, character="overridden defaults", seed=seed)
+            return None
 
     def _trial(self, number: int, *, seed: int) -> Trial:
         """The first setting the model accepts, among those not tried before while there are any."""
@@ -125,13 +187,10 @@ class Reference:
     def _settings(self, number: int) -> Iterator["_Setting"]:
         """Fresh settings first, then those that worked before."""
         known = readers(self.model)
-        ceilings = _CEILINGS if any(_is_index(t.dtype) for t in self._types().values()) else _CEILINGS[:1]
-        works = min((s.manner.ceiling for s in self._accepted.values()), default=_CEILINGS[0])
         for shapes in open_shapes(self._types(), readers=known):
-            for sizes, ceiling in itertools.product(
-                candidates(shapes, readers=known, trial=number), (c for c in ceilings if c <= works)
+            for sizes, manner in itertools.product(
+                candidates(shapes, readers=known, trial=number), self._manners(number)
             ):
-                manner = Manner(character=character_of(number), ceiling=ceiling)
                 setting = _Setting(shapes=shapes, sizes=sizes, manner=manner)
                 if setting.key not in self._failed:
                     yield setting
@@ -139,6 +198,17 @@ class Reference:
             replace(s, manner=replace(s.manner, character=character_of(number)))
             for s in tuple(self._accepted.values())
         )
+
+    def _manners(self, number: int) -> list[Manner]:
+        """Ranges of integers, largest first; each second trial begins with negative ones, where they work."""
+        normal = Manner(character=character_of(number))
+        if not any(_is_index(t.dtype) for t in self._types().values()):
+            return [normal]
+        works = min((s.manner.ceiling for s in self._accepted.values()), default=_CEILINGS[0])
+        manners = [replace(normal, ceiling=c) for c in _CEILINGS if c <= works]
+        refused = any(wide for *_, wide in self._failed)
+        odd = number % 2 == 1 and works == _CEILINGS[0] and not refused
+        return [replace(normal, wide=True), *manners] if odd else manners
 
     def _run(self, setting: "_Setting", *, number: int, seed: int) -> Trial:
         feeds = make_feeds(
@@ -177,10 +247,10 @@ class _Setting:
     manner: Manner
 
     @property
-    def key(self) -> tuple[str, int]:
+    def key(self) -> tuple[str, int, bool]:
         """What a run's success depends on."""
         ranks = [len(shape or ()) for shape in self.shapes.values()]
-        return f"{ranks}{sorted(self.sizes.items())}", self.manner.ceiling
+        return f"{ranks}{sorted(self.sizes.items())}", self.manner.ceiling, self.manner.wide
 
 
 def _is_index(dtype: DataType) -> bool:

@@ -3,8 +3,9 @@
 Reads protos as they are, symbolic dimensions included; nothing is imported or changed.
 """
 
+import operator
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx
@@ -18,6 +19,7 @@ from convgraph.numerics.tolerance import Step, added_variance, length_in
 
 _INFERENCE_LIMIT = 500_000_000  # bytes: shape inference copies the model
 _DEFAULTS_SINCE = 4  # the IR version from which an initializer may be an input that need not be fed
+_MEASURES = ("Shape", "Size")
 _WEIGHTED = (
     "Conv",
     "ConvTranspose",
@@ -62,6 +64,14 @@ def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
     return dim.dim_param or None
 
 
+def accepts(asked: TensorType, given: TensorType) -> bool:
+    """Whether an input of one declared type takes every tensor of another."""
+    if not asked.admits(given):
+        return False
+    pairs = zip(asked.shape or (), given.shape or (), strict=False)
+    return not any(isinstance(a, int) and not isinstance(g, int) for a, g in pairs)
+
+
 def required_inputs(model: onnx.ModelProto) -> dict[str, TensorType | None]:
     """The inputs a caller has to feed, in order; None for one that is not a dense tensor."""
     fixed = _initializer_names(model)
@@ -74,6 +84,15 @@ def overridable_inputs(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
         return {}
     inputs = {i.name for i in model.graph.input}
     return {t.name: t for t in model.graph.initializer if t.name in inputs}
+
+
+def computed(model: onnx.ModelProto) -> set[str]:
+    """The values computed from the elements of an input, not from its shape."""
+    data = set(required_inputs(model))
+    for node in model.graph.node:
+        if node.op_type not in _MEASURES and data.intersection(node.input):
+            data.update(node.output)
+    return data
 
 
 def _initializer_names(model: onnx.ModelProto) -> set[str]:
@@ -122,8 +141,13 @@ def _attributes(node: onnx.NodeProto) -> dict[str, object]:
     return {name: v.decode("latin-1") if isinstance(v, bytes) else v for name, v in values.items()}
 
 
-def model_lengths(model: onnx.ModelProto) -> dict[str, float]:
-    """``tolerance.accumulated_length`` read off a proto, for a caller who has no Graph."""
+def model_lengths(
+    model: onnx.ModelProto, *, combine: Callable[[float, float], float] = operator.add
+) -> dict[str, float]:
+    """``tolerance.accumulated_length`` read off a proto, for a caller who has no Graph.
+
+    With ``max`` for ``combine``, the length of the longest single sum on the way to each output.
+    """
     types = _types(model)
     variance: dict[str, float] = {}
     for node in model.graph.node:
@@ -131,7 +155,7 @@ def model_lengths(model: onnx.ModelProto) -> dict[str, float]:
         if any(a.HasField("g") for a in node.attribute):
             names = list(variance)  # a body may read any value made so far
         incoming = max((variance.get(n, 0.0) for n in names), default=0.0)
-        outgoing = incoming + added_variance(_step(node, types))
+        outgoing = combine(incoming, added_variance(_step(node, types)))
         variance.update((n, outgoing) for n in node.output if n)
     return {
         o.name: length_in(variance.get(o.name, 0.0), dtype=types.get(o.name, _FLOAT).dtype)

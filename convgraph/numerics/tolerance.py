@@ -25,6 +25,7 @@ from convgraph.ir.tensor import DataType, TensorType
 
 SAFETY = 8.0
 TIGHT = 2.0  # for who can measure when it does not suffice
+LEAST = 0.5  # of one sum alone: what may be told apart without measuring
 UNKNOWN_SIZE = 64  # elements: what a dimension counts that is not known
 UNKNOWN_REDUCTION = 1024  # roundings: an operator that adds up an amount nobody can read off
 

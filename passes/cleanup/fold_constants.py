@@ -7,20 +7,29 @@ handed in as ``runtime``. Results that would grow the model by more than ``size_
 are: a ConstantOfShape of 187 bytes must not become 16 MB.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 
+from convgraph.errors import ConvgraphError
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import BatchNormalization, Constant, Dropout, Input, Op, Opaque
-from convgraph.ir.tensor import Array, DataType, Tensor
+from convgraph.ir.tensor import Array, DataType, Tensor, TensorType
 from convgraph.numerics.evaluate import evaluate_op
 from convgraph.passes.rewrite import Rewrite, requirement
 
-Runtime = Callable[[Graph, int], tuple[Array, ...]]
+
+class Runtime(Protocol):
+    """Who can type and compute a node whose operands are constants, operations without a class included."""
+
+    def types(self, graph: Graph, node: int) -> tuple[TensorType, ...]:
+        """The types of the named results; () when they cannot be known."""
+
+    def compute(self, graph: Graph, node: int) -> tuple[Array | None, ...]:
+        """The results, None for one without a name. Raises ConvgraphError when it cannot."""
+
 
 _RANDOM = frozenset(
     ["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"]
@@ -66,6 +75,12 @@ class FoldConstants(Rewrite[Computable]):
         return not training and not (isinstance(op, Dropout) and graph.operand(m.node, 2) is not None)
 
     @requirement
+    def quantised_data_stays_quantised(self, graph: Graph, m: Computable) -> bool:
+        """It is no DequantizeLinear: runtimes compute with quantised data where they find it stored so."""
+        op = graph.op(m.node)
+        return not (isinstance(op, Opaque) and op.op_type == "DequantizeLinear")
+
+    @requirement
     def its_meaning_is_known(self, graph: Graph, m: Computable) -> bool:
         """convgraph, or a runtime at hand, can compute it."""
         op = graph.op(m.node)
@@ -74,26 +89,48 @@ class FoldConstants(Rewrite[Computable]):
     @requirement
     def the_model_grows_within_the_limit(self, graph: Graph, m: Computable) -> bool:
         """Its results have known sizes and exceed what only it reads by at most ``size_limit`` bytes."""
-        sizes = [graph.type(result).nbytes for result in m.results]
-        known = [size for size in sizes if size is not None]
-        foreign = any(graph.type(result).dtype is DataType.UNDEFINED for result in m.results)
-        return len(known) == len(sizes) and not foreign and sum(known) <= self.size_limit + _freed(graph, m)
+        types = [graph.type(result) for result in m.results if graph.value_name(result)]
+        if any(_is_open(t) for t in types) and self.runtime is not None:
+            types = list(self.runtime.types(graph, m.node))
+        sizes = [t.nbytes for t in types if not _is_open(t) and t.nbytes is not None]
+        if not types or len(sizes) != len(types):
+            return False
+        return sum(sizes) <= self.size_limit or sum(sizes) <= self.size_limit + _freed(graph, m)
+
+    @requirement
+    def the_runtime_computes_it(self, graph: Graph, m: Computable) -> bool:
+        """Where a runtime has to compute it, it can, and finds results of the types the model states."""
+        if not isinstance(graph.op(m.node), Opaque):
+            return True
+        try:
+            arrays = self._computed(graph, m)
+        except ConvgraphError:
+            return False
+        pairs = zip(m.results, arrays, strict=False)
+        return all(a is None or graph.type(result).admits(Tensor(a).type) for result, a in pairs)
 
     def apply(self, edit: Edit, m: Computable) -> None:
         """Compute the results and put constants in their place."""
         arrays = self._computed(edit.graph, m)
         for result, array in zip(m.results, arrays, strict=False):
+            if array is None:
+                continue
             dtype = edit.graph.type(result).dtype
+            element = array.dtype if dtype is DataType.UNDEFINED else dtype.numpy
             with np.errstate(over="ignore", invalid="ignore"):  # overflowing to infinity is the type's way
-                constant = edit.constant(array.astype(dtype.numpy, copy=False), name="folded")
+                constant = edit.constant(array.astype(element, copy=False), name="folded")
             edit.replace(result, constant)
 
-    def _computed(self, graph: Graph, m: Computable) -> tuple[Array, ...]:
+    def _computed(self, graph: Graph, m: Computable) -> tuple[Array | None, ...]:
         op = graph.op(m.node)
         if isinstance(op, Opaque) and self.runtime is not None:
-            return self.runtime(graph, m.node)
+            return self.runtime.compute(graph, m.node)
         operands = [None if t is None else _widened(t.numpy()) for t in m.tensors]
         return evaluate_op(op, operands, outputs=len(m.results))
+
+
+def _is_open(kind: TensorType) -> bool:
+    return kind.dtype is DataType.UNDEFINED or kind.size is None
 
 
 def _freed(graph: Graph, m: Computable) -> int:

@@ -11,12 +11,11 @@ Inference (2018), 3.2.
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import BatchNormalization, Op
 from convgraph.passes.fusion.after_convolution import AfterConvolution, FoldIntoWeights, convolution_before
 from convgraph.passes.fusion.channelwise import Vector
+from convgraph.passes.fusion.normalisation import are_constant, given, scale_and_shift
 from convgraph.passes.rewrite import requirement
 
 
@@ -37,13 +36,11 @@ class FoldBatchnormIntoConv(FoldIntoWeights[NormalisedConv]):
 
     def find(self, graph: Graph, node: int) -> NormalisedConv | None:
         """A batch normalisation of a convolution's result."""
-        norm = graph.op(node)
-        x, *statistics = graph.operands(node)
-        conv = convolution_before(graph, x)
+        norm, operands = graph.op(node), graph.operands(node)
+        conv = convolution_before(graph, operands[0])
         if conv is None or not isinstance(norm, BatchNormalization):
             return None
-        given = tuple(value for value in statistics if value is not None)
-        return NormalisedConv(conv=conv, result=Value(node, 0), norm=norm, statistics=given)
+        return NormalisedConv(conv=conv, result=Value(node, 0), norm=norm, statistics=given(operands))
 
     @requirement
     def it_normalises_in_inference_mode(self, graph: Graph, m: NormalisedConv) -> bool:
@@ -53,11 +50,8 @@ class FoldBatchnormIntoConv(FoldIntoWeights[NormalisedConv]):
     @requirement
     def the_statistics_are_constant(self, graph: Graph, m: NormalisedConv) -> bool:
         """Scale, bias, mean and variance are constants that no caller can override."""
-        return all(graph.constant(value) is not None for value in m.statistics)
+        return are_constant(graph, m.statistics)
 
     def affine(self, graph: Graph, m: NormalisedConv) -> tuple[Vector, Vector]:
         """Scale s and shift β − s·μ."""
-        tensors = [graph.constant(value) for value in m.statistics]
-        gamma, beta, mean, variance = (t.numpy().astype(np.float64) for t in tensors if t is not None)
-        scale = gamma / np.sqrt(variance + m.norm.epsilon)
-        return scale, beta - scale * mean
+        return scale_and_shift(graph, m.norm, m.statistics)

@@ -56,6 +56,15 @@ def test_inspect_lists_layers_and_totals(cli: Cli, model: Path) -> None:
     assert "…" not in result.stdout, "a table in a pipe is not cut off"
 
 
+def test_inspect_explains_the_numbers(cli: Cli, model: Path) -> None:
+    result = cli("inspect", model, "--formulas")
+    assert result.exit_code == 0, result.output
+    assert "\nconv (Conv)\n    H2 = (7 − 3 + 2·1)/1 + 1 = 7\n" in result.stdout
+    assert "    parameters = (4·1·2)·5 + 5 = 45\n" in result.stdout
+    assert "operations = 7·10·4·3·3·3 = 7,560" in result.stdout
+    assert "H2" not in cli("inspect", model).stdout
+
+
 def test_diff_tells_what_changed(cli: Cli, model: Path) -> None:
     cli("optimize", model, "-q", "--report", "run.json")
     out = model.with_name("small.opt.onnx")

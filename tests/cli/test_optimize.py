@@ -271,3 +271,15 @@ def test_size_limit_and_freeze_defaults_reach_the_rewrites(cli: Cli, tmp_path: P
     arguments = ("--freeze-defaults", "--size-limit", 16, "-o", "limited.onnx")
     assert cli("optimize", model, *arguments).exit_code == 0
     assert op_types(Path("limited.onnx")) == ["Expand", "Add"]
+
+
+def test_operators_that_a_device_lacks_are_lowered_or_nothing_is_written(cli: Cli, model: Path) -> None:
+    result = cli("optimize", "demo:unet", "--without", "ConvTranspose", "-o", "unet.onnx", "-q")
+    assert (result.exit_code, result.output) == (0, "")
+    assert "ConvTranspose" not in op_types(Path("unet.onnx"))
+    refused = cli("optimize", model, "--without", "Relu,ConvTranspose")
+    assert refused.exit_code == 1
+    assert refused.stderr.count("\n") == 1
+    assert f"{model}: without: Relu" in refused.stderr
+    assert not model.with_name("small.opt.onnx").exists()
+    assert cli("optimize", model, "--without", "Reluu").exit_code == 2

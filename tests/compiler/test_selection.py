@@ -83,3 +83,17 @@ def test_the_options_of_a_run_reach_the_rewrites() -> None:
         pipeline = select(level="exact", passes=passes, skip=(), options=options)
         limits = {rewrite.size_limit for rewrite in pipeline if isinstance(rewrite, FoldConstants)}
         assert limits == {limit}
+
+
+def test_operators_to_do_without_are_lowered_in_the_end() -> None:
+    assert chosen(without=["ConvTranspose"])[len(chosen()) :] == [
+        "split-conv-transpose-into-resize-and-conv",
+        "lower-conv-transpose-to-sub-pixel",
+    ]
+    assert chosen(without=["ConvTranspose"], skip=["split-conv-transpose-into-resize-and-conv"])[-1] == (
+        "lower-conv-transpose-to-sub-pixel"
+    )
+    assert chosen(without=["DepthToSpace"], passes=["none"]) == ["lower-depth-to-space-to-transpose"]
+    assert chosen(without=["Relu", "some.domain::Op"]) == chosen()
+    with pytest.raises(UnsupportedOp, match="TransposedConv: no ONNX operator of this name"):
+        chosen(without=["TransposedConv"])

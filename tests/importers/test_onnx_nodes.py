@@ -214,3 +214,14 @@ def test_a_convolution_of_unknown_rank_is_opaque() -> None:
     )
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     assert isinstance(only_op(from_onnx(proto)), Opaque)
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_an_old_dropout_with_a_mask_is_typed_only_when_nobody_reads_the_mask(read: bool) -> None:
+    node = helper.make_node("Dropout", ["x"], ["y", "mask"], ratio=0.5)
+    types = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 3]) for name in ("x", "y", "mask")]
+    graph = helper.make_graph([node], "g", types[:1], types[1:] if read else types[1:2], value_info=types[2:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 7)], ir_version=4)
+    imported = from_onnx(model)
+    (found,) = (imported.op(n) for n in imported.compute_nodes())
+    assert isinstance(found, Opaque if read else Dropout)

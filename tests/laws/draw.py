@@ -28,8 +28,8 @@ class Draw:
 
     @property
     def epsilon(self) -> float:
-        """A normalisation's epsilon."""
-        return 0.25 if self.dyadic else 1e-5
+        """A normalisation's epsilon, a float32 as ONNX keeps it: in float64 the rounding would be seen."""
+        return 0.25 if self.dyadic else float(np.float32(1e-5))
 
     def weight(self, *shape: int, dtype: type = np.float32) -> Array:
         """Signed numbers, zeros among them."""

@@ -14,6 +14,7 @@ from convgraph.errors import ConvgraphError, InvalidModel, NotEquivalent
 from convgraph.ir.tensor import Array
 from convgraph.numerics import compare
 from convgraph.numerics.compare import OutputComparison, Verification, verify_models
+from convgraph.numerics.noise import MANY_RUNS, RUNS, Noise
 from convgraph.numerics.session import Unverifiable
 
 DRAW = np.random.default_rng(11)
@@ -107,9 +108,77 @@ def test_given_tolerances_replace_the_derived_one(proto: MakeProto) -> None:
 
 
 def test_given_lengths_are_used(proto: MakeProto) -> None:
-    before, after = _normalised(proto, folded=False), _normalised(proto, folded=True)
-    short, long = (verify_models(before, after, lengths={"y": n}).outputs[0] for n in (100, 400))
+    head = "(float[2,3] x) => (float[2,3] y)"  # too small a result to show its noise
+    s = _weight(3)
+    before = proto(f"{head} {{ a = Mul(x, s) y = Mul(a, t) }}", s=s, t=s / 3)
+    after = proto(f"{head} {{ y = Mul(x, s) }}", s=s * (s / 3))
+    short, long = (verify_models(before, after, lengths={"y": n}, trials=1).outputs[0] for n in (100, 400))
+    assert short.max_abs > 0
     assert long.tolerance == pytest.approx(2 * short.tolerance)
+
+
+@pytest.mark.parametrize("scale", [1e3, 1e6, 3e7])
+def test_a_large_part_excuses_nothing_in_a_small_one(proto: MakeProto, scale: float) -> None:
+    text = """(float[2,3,9,7] x) => (float[2,8,9,7] y) {
+        a = Conv(x, w) boxes = Mul(a, k) b = Conv(x, v) scores = Sigmoid(b)
+        y = Concat<axis=1>(boxes, scores)
+    }"""
+    w, v, k = _weight(4, 3, 1, 1), _weight(4, 3, 1, 1), np.array([[[scale]]], np.float32)
+    before = proto(text, w=w, v=v, k=k)
+    folded = text.replace("boxes = Mul(a, k)", "boxes = Identity(a)")
+    assert verify_models(before, proto(folded, w=w * np.float32(scale), v=v)).equal
+    wrong = verify_models(before, proto(text, w=w, v=v * np.float32(1.001), k=k))
+    assert wrong.status == "different"
+    assert wrong.outputs[0].max_rel > 1e-5
+    assert wrong.outputs[0].worst_index is not None
+    assert wrong.outputs[0].worst_index[1] >= 4
+
+
+def test_one_huge_element_excuses_nothing_in_the_others(proto: MakeProto) -> None:
+    text = "(float[2,300] x) => (float[2,300] y) { y = Mul(x, k) }"
+    k = np.ones((2, 300), np.float32)
+    k[0, 0] = 1e8
+    before, after = proto(text, k=k), proto(text, k=np.where(k > 1, k, np.float32(1.001)))
+    verdict = verify_models(before, after, trials=1)
+    assert verdict.status == "different"
+
+
+@pytest.mark.parametrize("factor", [1.01, 1.001])
+@pytest.mark.parametrize("slot", ["weight", "bias"])
+def test_a_fault_in_one_channel_deep_in_a_network_is_seen_at_its_output(
+    proto: MakeProto, slot: str, factor: float
+) -> None:
+    depth = 8
+    body = "".join(
+        f"c{i} = Conv<pads=[1,1,1,1]>(x{i}, w{i}, b{i}) x{i + 1} = Relu(c{i}) " for i in range(depth)
+    )
+    text = f"(float[1,8,13,11] x0) => (float[1,8,13,11] x{depth}) {{ {body} }}"
+    draw = np.random.default_rng(3)
+    weights = {f"w{i}": draw.standard_normal((8, 8, 3, 3)).astype(np.float32) / 6 for i in range(depth)}
+    biases = {f"b{i}": draw.standard_normal(8).astype(np.float32) / 8 for i in range(depth)}
+    before = proto(text, **weights, **biases)
+    turned = {n: np.ascontiguousarray(w) for n, w in weights.items()}
+    name = "w1" if slot == "weight" else "b1"
+    wrong = (turned | biases)[name].copy()
+    wrong[int(np.argmax(np.abs(biases["b1"])))] *= np.float32(factor)
+    assert verify_models(before, proto(text, **turned, **biases)).equal
+    assert verify_models(before, proto(text, **(turned | biases | {name: wrong}))).status == "different"
+
+
+def test_a_shift_below_the_largest_noise_is_seen_by_its_spread(proto: MakeProto) -> None:
+    # one row of the first channel is noisy, a part in a thousand; the fault moves all of the second
+    head = "(float[1,2,40,30] x) => (float[1,2,40,30] y)"
+    text = f"{head} {{{{ a = Add(x, t) b = Sub(a, t) y = Add(b, {{}}) }}}}"
+    t = np.ones((1, 2, 40, 30), np.float32)
+    t[0, 0, 7] = 3000
+    shift = np.zeros((1, 2, 1, 1), np.float32)
+    shift[0, 1] = 1e-5
+    before = proto(text.format("z"), t=t, z=np.zeros((1, 2, 1, 1), np.float32))
+    assert verify_models(before, before).equal
+    verdict = verify_models(before, proto(text.format("z"), t=t, z=shift))
+    assert verdict.status == "different"
+    assert verdict.outputs[0].worst_index is not None
+    assert verdict.outputs[0].worst_index[1] == 1
 
 
 # ---- different ----
@@ -144,6 +213,39 @@ def test_what_the_rewrite_broke_is_different(proto: MakeProto, body: str, found:
         verdict.raise_if_different()
 
 
+def test_an_input_that_takes_less_is_different(proto: MakeProto) -> None:
+    text = "({} x) => (float[N,3] y) {{ f = Cast<to=1>(x) y = Relu(f) }}"
+    before = proto(text.format("float[N,3]"))
+    for narrower in ("float[1,3]", "double[N,3]", "float[N,3,1]"):
+        verdict = verify_models(before, proto(text.format(narrower)), trials=1)
+        assert verdict.status == "different"
+        assert verdict.reason.startswith("inputs: x of type ")
+    assert verify_models(proto(text.format("float[2,3]")), before, trials=1).equal
+
+
+def test_a_relative_tolerance_is_none_for_an_exact_type(proto: MakeProto) -> None:
+    text = (
+        "(float[2,3] x) => (int64[2,3] y) {{ c = Cast<to=7>(x) k = Constant<value_int={}>() y = Add(c, k) }}"
+    )
+    before, after = proto(text.format(1000)), proto(text.format(1001))
+    assert verify_models(before, after, rtol=1e-2).status == "different"
+    assert verify_models(before, after, atol=1.0).equal
+
+
+@pytest.mark.parametrize(
+    ("head", "right", "wrong"),
+    [
+        ("(int32[2,3] x) => (int32[2,3] y)", "y = Abs(x)", "y = Identity(x)"),
+        ("(int64[2,3] x) => (float[2,3] y)", "f = Cast<to=1>(x) y = Relu(f)", "y = Cast<to=1>(x)"),
+        ("(uint8[2,300] x) => (uint8[2,300] y)", "y = Min(x, k)", "y = Identity(x)"),
+    ],
+)
+def test_integers_are_negative_and_large_too(proto: MakeProto, head: str, right: str, wrong: str) -> None:
+    before = proto(f"{head} {{ {right} }}", k=np.array([200], np.uint8))
+    assert verify_models(before, before).equal
+    assert verify_models(before, proto(f"{head} {{ {wrong} }}")).status == "different"
+
+
 def test_exact_types_are_compared_exactly(proto: MakeProto) -> None:
     head = "(float[2,3] x) => (int64[2,3] y)"
     before = proto(f"{head} {{ c = Ceil(x) y = Cast<to=7>(c) }}")
@@ -176,6 +278,32 @@ def test_a_fault_in_the_use_of_an_overridable_default_is_seen(proto: MakeProto) 
     assert verify_models(before, dropped).equal  # the caller agreed to freeze it: nothing to override
 
 
+def test_an_overridable_default_that_adds_nothing_is_not_nothing(proto: MakeProto) -> None:
+    text, zeros = "(float[2,3] x, float[3] b) => (float[2,3] y) {{ y = {} }}", np.zeros(3, np.float32)
+    before = proto(text.format("Add(x, b)"), b=zeros)
+    assert verify_models(before, before).equal
+    assert verify_models(before, proto(text.format("Identity(x)"), b=zeros)).status == "different"
+
+
+def test_overridable_defaults_move_independently(proto: MakeProto) -> None:
+    head, a, b = "(float[2,3] x, float[3] a, float[3] b) => (float[2,3] y)", _weight(3), _weight(3)
+    before = proto(f"{head} {{ c = Mul(x, a) y = Div(c, b) }}", a=a, b=b)
+    frozen = proto(f"{head} {{ y = Mul(x, c) }}", a=a, b=b, c=a / b)
+    assert verify_models(before, before).equal
+    assert verify_models(before, frozen).status == "different"
+
+
+def test_a_default_that_cannot_be_overridden_hides_no_other(proto: MakeProto) -> None:
+    text = """(float[2,3,9,7] x, float[4] s, float[3,1,1] b) => (float[2,3,P,Q] y) {{
+        u = Resize(x, , s) y = Mul(u, {})
+    }}"""
+    s, b = np.array([1, 1, 2, 2], np.float32), _weight(3, 1, 1)
+    before = proto(text.format("b"), s=s, b=b)
+    verdict = verify_models(before, proto(text.format("c"), s=s, b=b, c=b))
+    assert verdict.status == "different"
+    assert "overridden defaults" in verdict.reason
+
+
 # ---- unverified ----
 
 
@@ -204,13 +332,57 @@ def test_a_model_without_outputs_is_unverified(region: onnx.ModelProto) -> None:
     assert verify_models(region, region).status == "unverified"
 
 
-def test_a_reference_that_is_never_finite_is_unverified_unless_the_bits_agree(proto: MakeProto) -> None:
+def test_a_reference_that_is_never_finite_is_unverified(proto: MakeProto) -> None:
     head = "(float[2,3] x) => (float[2,3] y)"
     infinite = proto(f"{head} {{ z = Sub(x, x) n = Div(z, z) y = Add(n, x) }}")
-    assert verify_models(infinite, infinite).equal
-    verdict = verify_models(infinite, proto(f"{head} {{ y = Identity(x) }}"))
+    other = proto(f"{head} {{ z = Sub(x, x) n = Div(z, z) y = Sub(n, x) }}")
+    for after in (infinite, other):
+        verdict = verify_models(infinite, after)
+        assert verdict.status == "unverified"
+        assert "NaN" in verdict.reason
+
+
+def test_a_reference_with_nan_is_unverified_unless_the_bits_agree(proto: MakeProto) -> None:
+    text = "(float[2,3] x) => (float[2,3] y) { y = Mul(x, k) }"
+    before = proto(text, k=np.array([np.nan, 2, 1], np.float32))
+    assert verify_models(before, before).equal
+    verdict = verify_models(before, proto(text, k=np.array([np.nan, 2, 1.001], np.float32)))
     assert verdict.status == "unverified"
     assert "NaN" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("body", "other"),
+    [
+        ("a = Add(x, k) y = Sigmoid(a)", "a = Sub(k, x) y = Sigmoid(a)"),  # saturated: 1 whatever x is
+        ("a = Sub(x, k) y = Relu(a)", "b = Add(x, x) a = Sub(b, k) y = Relu(a)"),  # 0 whatever x is
+    ],
+)
+def test_an_output_that_is_always_the_same_proves_nothing(proto: MakeProto, body: str, other: str) -> None:
+    head, k = "(float[2,3] x) => (float[2,3] y)", np.array(500, np.float32)
+    verdict = verify_models(proto(f"{head} {{ {body} }}", k=k), proto(f"{head} {{ {other} }}", k=k))
+    assert verdict.status == "unverified"
+    assert verdict.reason.startswith("y: the same in every trial")
+
+
+def test_an_index_that_is_always_the_same_is_said_to_show_little(proto: MakeProto) -> None:
+    head = "(float[2,3] x) => (float[2,3] y, bool[2,3] z)"
+    model = proto(f"{head} {{ y = Relu(x) z = Greater(x, k) }}", k=np.array(500, np.float32))
+    verdict = verify_models(model, model)
+    assert verdict.equal
+    assert verdict.reason == "z: the same in every trial, which shows little"
+
+
+def test_an_output_that_is_always_empty_proves_nothing(proto: MakeProto) -> None:
+    text = """(float[2,3] x) => (float[2,3] y, float[M] z) {{
+        y = Relu(x) far = Greater(x, k) at = NonZero(far) rows = Transpose(at) v = GatherND(x, rows) z = {}(v)
+    }}"""
+    k = np.array(1000, np.float32)
+    verdict = verify_models(proto(text.format("Neg"), k=k), proto(text.format("Exp"), k=k))
+    assert verdict.status == "unverified"
+    assert verdict.reason.startswith("z: no element in any trial")
+    declared = "(float[2,3] x, float[0,3] e) => (float[2,3] y, float[0,3] z) { y = Relu(x) z = Neg(e) }"
+    assert verify_models(proto(declared), proto(declared)).equal
 
 
 def test_a_run_past_its_time_is_unverified(proto: MakeProto) -> None:
@@ -365,3 +537,24 @@ def test_the_margin_of_an_exact_output() -> None:
     same = OutputComparison(name="y", max_abs=0.0, max_rel=0.0, tolerance=0.0, worst_index=None)
     off = OutputComparison(name="y", max_abs=1.0, max_rel=1.0, tolerance=0.0, worst_index=(0,))
     assert (same.margin, off.margin) == (0.0, float("inf"))
+
+
+def test_what_is_barely_too_far_is_measured_again_with_more_runs(
+    proto: MakeProto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def measured(*_: object, runs: int, **__: object) -> list[Noise]:
+        asked.append(runs)
+        movement = np.full((2, 3, 11, 7), 1e-5 if runs == MANY_RUNS else 0.4e-5)
+        return [Noise({"y": movement})] * (1 if runs == MANY_RUNS else 3)
+
+    monkeypatch.setattr(compare, "measured_noise", measured)
+    text = "(float[2,3,11,7] x) => (float[2,3,11,7] y) { y = Add(x, k) }"
+    before = proto(text, k=np.zeros((1, 1, 1, 1), np.float32))
+    near, far = (proto(text, k=np.full((1, 1, 1, 1), k, np.float32)) for k in (3e-5, 3e-4))
+    assert verify_models(before, near, trials=3).equal
+    assert asked[:2] == [RUNS, MANY_RUNS]
+    asked.clear()
+    assert verify_models(before, far, trials=3).status == "different"
+    assert asked == [RUNS]  # nothing that more runs could excuse

@@ -82,14 +82,15 @@ def test_booleans_and_strings() -> None:
     assert all(isinstance(item, str) for item in _draw("normal", dtype=DataType.STRING).reshape(-1))
 
 
-def test_a_perturbed_default_keeps_signs_zeros_and_integers() -> None:
+def test_a_perturbed_default_keeps_signs_and_integers_but_no_zero() -> None:
     data = np.array([0.0, -2.0, 3.0], np.float32)
-    moved = perturbed(data, seed=1)
+    moved = perturbed(data, seed=[1])
     assert moved.dtype == data.dtype
-    assert np.sign(moved).tolist() == [0, -1, 1]
+    assert np.sign(moved).tolist() == [1, -1, 1]
+    assert np.all(perturbed(np.zeros(7, np.float16), seed=[1]) > 0)
     assert not np.array_equal(moved, data)
     sizes = np.array([1, 2])
-    assert perturbed(sizes, seed=1) is sizes
+    assert perturbed(sizes, seed=[1]) is sizes
 
 
 # ---- sizes ----

@@ -22,7 +22,7 @@ def test_every_fault_is_seen(region: onnx.ModelProto, kind: str, seed: int) -> N
 def test_a_thousandth_stands_far_above_the_tolerance(region: onnx.ModelProto, seed: int) -> None:
     (fault,) = (f for f in faults(region, seed=seed) if f.kind == "weight scaled")
     worst = max(verify_models(region, fault.model).outputs, key=lambda output: output.margin)
-    assert worst.bound == "derived"
+    assert worst.bound == "measured"
     assert worst.margin > 50
 
 
@@ -37,7 +37,7 @@ def test_the_model_itself_is_equal(region: onnx.ModelProto) -> None:
     verdict = verify_models(region, region)
     assert verdict.equal
     assert [output.name for output in verdict.outputs] == ["y", "z"]
-    assert max(output.margin for output in verdict.outputs) < 0.5
+    assert max(output.margin for output in verdict.outputs) < 1
 
 
 def test_faults_are_seeded_and_leave_the_model_alone(region: onnx.ModelProto) -> None:

@@ -28,6 +28,7 @@ def _tables(rewrite: Rewrite[Any]) -> ModuleType:
 
 
 TABLES = {rewrite.name: _tables(rewrite) for rewrite in ALL}
+BOUNDS = {name: float(getattr(tables, "BOUND", 0.0)) for name, tables in TABLES.items()}
 REWRITES = {r.name: replace(r, **getattr(TABLES[r.name], "OPTIONS", {})) for r in ALL}
 EXAMPLES = [(r, e) for r in REWRITES for e in TABLES[r].EXAMPLES]
 NEAR_MISSES = [
@@ -41,18 +42,17 @@ def test_examples(name: str, example: str, dyadic: bool) -> None:
     rewrite = REWRITES[name]
     graph = TABLES[name].EXAMPLES[example](Draw(dyadic=dyadic))
     check.rewrites_and_stays_well_formed(rewrite, graph)
-    check.means_the_same(rewrite, graph, dyadic=dyadic)
+    check.means_the_same(rewrite, graph, dyadic=dyadic, bound=BOUNDS[name])
     check.lowers_its_measure(rewrite, graph)
     check.comes_to_rest(rewrite, graph)
 
 
 @pytest.mark.parametrize(("name", "requirement", "index"), NEAR_MISSES)
 def test_near_misses(name: str, requirement: str, index: int) -> None:
-    rewrite = REWRITES[name]
+    rewrite, near_miss = REWRITES[name], TABLES[name].NEAR_MISSES[requirement][index]
     for dyadic in (True, False):
-        graph = TABLES[name].NEAR_MISSES[requirement][index](Draw(dyadic=dyadic))
-        check.refuses_for(rewrite, graph, requirement)
-    check.requirement_is_necessary(rewrite, graph, requirement)
+        check.refuses_for(rewrite, near_miss(Draw(dyadic=dyadic)), requirement)
+    check.requirement_is_necessary(rewrite, near_miss, requirement, bound=BOUNDS[name])
 
 
 @pytest.mark.parametrize("name", REWRITES)

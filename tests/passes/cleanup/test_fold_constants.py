@@ -4,14 +4,14 @@ import numpy as np
 import onnx
 from laws.draw import Draw
 
-from convgraph.compiler.runtime import compute_node
+from convgraph.compiler.runtime import NodeRuntime
 from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Add, Dropout, Exp, Expand, MatMul, Mul, Neg, Op, Reshape, Transpose
 from convgraph.ir.tensor import Array
 
-OPTIONS = {"size_limit": 256, "runtime": compute_node}
+OPTIONS = {"size_limit": 256, "runtime": NodeRuntime()}
 
 
 def of_constants(op: Op, *arrays: Array) -> Graph:
@@ -86,6 +86,25 @@ def custom(draw: Draw) -> Graph:
     )
 
 
+def stored_quantised(draw: Draw) -> Graph:
+    """Dequantised weights, with which a runtime no longer finds its quantised operations."""
+    del draw
+    weights = ", ".join(str(i % 7 - 3) for i in range(108))
+    return from_text(
+        f"g (float[3, 108, W] x) => (float[3, 108, W] y) <int8[108, 1] w = {{{weights}}}, float s = {{0.5}}>"
+        "{ c = DequantizeLinear(w, s) y = Add(x, c) }"
+    )
+
+
+def not_implemented(draw: Draw) -> Graph:
+    """CumSum of unsigned numbers, which the runtime cannot compute."""
+    del draw
+    return from_text(
+        "g (uint32[3, W] x) => (uint32[3, W] y) <uint32[3, 1] w = {1, 2, 3}, int64[1] axis = {0}>"
+        "{ c = CumSum(w, axis) y = Add(x, c) }"
+    )
+
+
 def bomb(draw: Draw) -> Graph:
     """Four bytes that would become a thousand."""
     return of_constants(Expand(), draw.weight(1, 1, 1, 1), np.array([1, 3, 9, 9]))
@@ -103,6 +122,8 @@ EXAMPLES = {
 
 NEAR_MISSES = {
     "it_always_computes_the_same": [random, training_dropout],
+    "quantised_data_stays_quantised": [stored_quantised],
     "its_meaning_is_known": [custom],
     "the_model_grows_within_the_limit": [bomb],
+    "the_runtime_computes_it": [not_implemented],
 }

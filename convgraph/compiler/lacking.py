@@ -1,0 +1,87 @@
+"""Operators that a device lacks: which rewrites spell them with others, and which nodes are left."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import onnx
+from onnx import GraphProto, ModelProto, NodeProto
+from onnx.defs import ONNX_DOMAIN
+
+from convgraph.errors import NotLowered, UnsupportedOp
+from convgraph.importers.onnx_order import bodies
+from convgraph.passes import AnyRewrite, Trace
+
+_UNTOUCHED = "it stands in a body or function, where nothing is rewritten"
+_NO_WAY = "no rewrite spells it with other operators"
+
+
+def lowering(without: Sequence[str], known: Iterable[AnyRewrite]) -> tuple[AnyRewrite, ...]:
+    """Those of the known rewrites that spell one of these operators with others.
+
+    Operators are called as in ONNX, those of other domains ``DOMAIN::NAME``. Raises UnsupportedOp for a name
+    that no ONNX operator has.
+    """
+    for name in without:
+        if "::" not in name and not onnx.defs.has(name, ONNX_DOMAIN):
+            raise UnsupportedOp(name, found="no ONNX operator of this name", expected="e.g. ConvTranspose")
+    return tuple(r for r in known if any(op.__name__ in without for op in r.lowers))
+
+
+def check_lowered(
+    model: ModelProto,
+    without: Sequence[str],
+    *,
+    pipeline: Iterable[AnyRewrite],
+    trace: Trace,
+    stop_after: int | None = None,
+) -> None:
+    """Raise NotLowered, naming every node and why it is left, if the model has one of these operators.
+
+    A run that ``stop_after`` cut short may leave them.
+    """
+    if len(trace.applications) == stop_after:
+        return
+    lowerers = {rewrite.name for rewrite in lowering(without, pipeline)}
+    reasons: dict[str, dict[str, None]] = {}
+    for refusal in (refusal for refusal in trace.refusals if refusal.rewrite in lowerers):
+        fact = refusal.reason[:1].lower() + refusal.reason[1:].removesuffix(".")
+        reasons.setdefault(refusal.at, {})[f"{refusal.rewrite} needs this: {fact}"] = None
+    top = [
+        f"{_described(node)} ({' | '.join(reasons.get(_name(node), {_NO_WAY: None}))})"
+        for node in model.graph.node
+        if _label(node) in without
+    ]
+    inner = [f"{_described(node)} ({_UNTOUCHED})" for node in _inside(model) if _label(node) in without]
+    if top or inner:
+        expected = f"{', '.join(without)} spelled with other operators"
+        raise NotLowered("without", found=", ".join((*top, *inner)), expected=expected)
+
+
+def _inside(model: ModelProto) -> Iterator[NodeProto]:
+    """The nodes of functions, and of the bodies of control flow at any depth."""
+    for function in model.functions:
+        for node in function.node:
+            yield node
+            yield from _below(node)
+    for node in model.graph.node:
+        yield from _below(node)
+
+
+def _below(node: NodeProto) -> Iterator[NodeProto]:
+    graphs: list[GraphProto] = list(bodies(node))
+    while graphs:
+        for inner in graphs.pop().node:
+            yield inner
+            graphs += bodies(inner)
+
+
+def _label(node: NodeProto) -> str:
+    own = node.domain in ("", "ai.onnx")
+    return node.op_type if own else f"{node.domain}::{node.op_type}"
+
+
+def _name(node: NodeProto) -> str:
+    return node.name or next((name for name in node.output if name), "")
+
+
+def _described(node: NodeProto) -> str:
+    return f"{_label(node)} {_name(node)}"

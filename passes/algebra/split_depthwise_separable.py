@@ -1,0 +1,93 @@
+"""Split a convolution into a depthwise and a pointwise one, where its weight has the rank for it.
+
+    conv(x, W, b)  ->  conv(conv(x, D; group = C), P, b; 1×1)
+    W[o, i, :, :]  =  Σᵣ P[o, i, r] · D[i, r, :, :]
+
+Padding, strides and dilations stay with the depthwise convolution, which makes R channels of each; a fused
+activation stays last. R is the largest rank among the input channels' (Cout × kernel) slices, so the split is
+exact up to the rounding of the weights: singular values below a few roundings of the slice, and only those,
+count as 0 (``convgraph.passes.algebra.factors``). Grouped convolutions are split within their groups.
+
+Source: Guo et al., Network Decoupling: From Regular to Depthwise Separable Convolutions (2018), theorem 1;
+Chollet, Xception: Deep Learning with Depthwise Separable Convolutions (2017).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from convgraph.ir.edit import Edit
+from convgraph.ir.graph import Graph
+from convgraph.ir.ops import Conv, Op
+from convgraph.ir.tensor import Array
+from convgraph.passes.algebra.constant_weight import (
+    LooksIntoWeight,
+    WeightedConv,
+    constant_weight,
+    convolution,
+    weight_at,
+)
+from convgraph.passes.algebra.factors import Matrix, factored, numerical_rank, unit_roundoff
+from convgraph.passes.rewrite import PricedRewrite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeparableConv(WeightedConv):
+    """A convolution, and the rank of each input channel's part of its weight."""
+
+    rank: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitDepthwiseSeparable(LooksIntoWeight[SeparableConv], PricedRewrite[SeparableConv]):
+    """Split a convolution into a depthwise and a pointwise one, where its weight has the rank for it."""
+
+    name: ClassVar[str] = "split-depthwise-separable"
+    roots: ClassVar[tuple[type[Op], ...]] = (Conv,)
+
+    def find(self, graph: Graph, node: int) -> SeparableConv | None:
+        """A convolution whose input channels' parts of the weight all lack full rank."""
+        array = weight_at(graph, node)
+        if array is None or not array.size:
+            return None
+        slices, unit = _slices(array, group=convolution(graph, node).group), unit_roundoff(array)
+        full = min(slices.shape[1:])
+        if full == 1 or numerical_rank(slices[0], unit=unit) == full:  # most weights: no need to look further
+            return None
+        rank = max(1, numerical_rank(slices, unit=unit))
+        return None if rank == full else SeparableConv(conv=node, rank=rank)
+
+    def replaces(self, graph: Graph, match: SeparableConv) -> Iterable[int]:
+        """The convolution."""
+        return (match.conv,)
+
+    def apply(self, edit: Edit, m: SeparableConv) -> None:
+        """Put the depthwise and the pointwise convolution in its place."""
+        graph, op = edit.graph, convolution(edit.graph, m.conv)
+        x, _, *rest = graph.operands(m.conv)
+        weight, array = constant_weight(graph, m.conv)
+        depthwise, pointwise = _split(array, group=op.group, rank=m.rank)
+        spread = replace(op, group=len(depthwise) // m.rank, activation=None)
+        between = edit.add(spread, x, edit.constant(depthwise, like=weight))
+        mixed = replace(Conv.of(op.spatial_rank, group=op.group), activation=op.activation)
+        y = edit.add(mixed, between, edit.constant(pointwise, like=weight), *rest, like=m.conv)
+        edit.replace(graph.results(m.conv)[0], y)
+
+
+def _slices(weight: Array, *, group: int) -> Matrix:
+    """One float64 matrix (output channels of its group, kernel) for each input channel."""
+    outside, inside = weight.shape[0] // group, weight.shape[1]
+    grouped = weight.astype(np.float64).reshape(group, outside, inside, -1)
+    return np.moveaxis(grouped, 2, 1).reshape(group * inside, outside, -1)
+
+
+def _split(weight: Array, *, group: int, rank: int) -> tuple[Array, Array]:
+    """The depthwise weight (Cin·R, 1, *kernel) and the pointwise one (Cout, Cin/group·R, 1, …)."""
+    mixing, kernels = factored(_slices(weight, group=group), rank=rank)
+    outside, inside, kernel = weight.shape[0] // group, weight.shape[1], weight.shape[2:]
+    depthwise = kernels.reshape(-1, 1, *kernel)
+    grouped = np.moveaxis(mixing.reshape(group, inside, outside, rank), 2, 1)
+    pointwise = grouped.reshape(weight.shape[0], inside * rank, *(1 for _ in kernel))
+    return depthwise.astype(weight.dtype), pointwise.astype(weight.dtype)

@@ -1,0 +1,145 @@
+"""Split a convolution into one along its first axes and one along the others, where its weight has the rank.
+
+    conv(x, W, b; k×l)  ->  conv(conv(x, V; k×1), H, b; 1×l)
+    W[o, i, y, x]  =  Σᵣ V[r, i, y] · H[o, r, x]
+
+The first takes over stride, dilation and padding along the first axes, the second those along the others,
+with the bias and a fused activation: padding is zero between the two as it was before. R, the number of
+filters in between (in each group), is the largest rank among the groups' (Cin·k × Cout·l) matrices, so the
+split is exact up to the rounding of the weights: singular values below a few roundings, and only those, count
+as 0 (``convgraph.passes.algebra.factors``). Gaussian, Sobel, box and bilinear kernels have R = 1 a channel.
+
+Source: Jaderberg et al., Speeding up Convolutional Neural Networks with Low Rank Expansions (2014), 2.1.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import ClassVar
+
+import numpy as np
+
+from convgraph.ir.edit import Edit
+from convgraph.ir.graph import Graph
+from convgraph.ir.ops import Conv, Convolution, Op
+from convgraph.ir.tensor import Array
+from convgraph.passes.algebra.constant_weight import (
+    LooksIntoWeight,
+    WeightedConv,
+    constant_weight,
+    convolution,
+    weight_at,
+)
+from convgraph.passes.algebra.factors import (
+    Matrix,
+    factored,
+    numerical_rank,
+    surely_full_rank,
+    unit_roundoff,
+)
+from convgraph.passes.rewrite import PricedRewrite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpatiallySeparableConv(WeightedConv):
+    """A convolution, how many spatial axes go to the first of two, and the filters in between a group."""
+
+    first: int
+    rank: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitSpatiallySeparable(LooksIntoWeight[SpatiallySeparableConv], PricedRewrite[SpatiallySeparableConv]):
+    """Split a convolution into one along its first axes and one along the others, where its weight allows."""
+
+    name: ClassVar[str] = "split-spatially-separable"
+    roots: ClassVar[tuple[type[Op], ...]] = (Conv,)
+
+    def find(self, graph: Graph, node: int) -> SpatiallySeparableConv | None:
+        """A convolution whose weight is fewer numbers as two factors than as their product."""
+        array = weight_at(graph, node)
+        if array is None or not array.size:
+            return None
+        group = convolution(graph, node).group
+        ranks = {first: _rank(array, group=group, first=first) for first in range(1, array.ndim - 2)}
+        sizes = {
+            first: _factor_size(array.shape, group=group, first=first) * rank
+            for first, rank in ranks.items()
+            if rank is not None
+        }
+        best = min(sizes, key=lambda first: sizes[first], default=0)
+        return SpatiallySeparableConv(conv=node, first=best, rank=ranks[best] or 1) if best else None
+
+    def replaces(self, graph: Graph, match: SpatiallySeparableConv) -> Iterable[int]:
+        """The convolution."""
+        return (match.conv,)
+
+    def apply(self, edit: Edit, m: SpatiallySeparableConv) -> None:
+        """Put the two convolutions in its place."""
+        graph, op = edit.graph, convolution(edit.graph, m.conv)
+        x, _, *rest = graph.operands(m.conv)
+        weight, array = constant_weight(graph, m.conv)
+        along_first, along_rest = _split(array, group=op.group, first=m.first, rank=m.rank)
+        axes = range(op.spatial_rank)
+        begin = replace(_along(op, axes[: m.first]), activation=None)
+        between = edit.add(begin, x, edit.constant(along_first, like=weight))
+        end = _along(op, axes[m.first :])
+        y = edit.add(end, between, edit.constant(along_rest, like=weight), *rest, like=m.conv)
+        edit.replace(graph.results(m.conv)[0], y)
+
+
+def _along(op: Convolution, axes: Sequence[int]) -> Convolution:
+    """The convolution that moves along some axes as ``op`` does and stays in place on the others."""
+    rank = op.spatial_rank
+    return replace(
+        op,
+        strides=tuple(s if axis in axes else 1 for axis, s in enumerate(op.strides)),
+        dilations=tuple(d if axis in axes else 1 for axis, d in enumerate(op.dilations)),
+        pads=tuple(p if end % rank in axes else 0 for end, p in enumerate(op.pads)),
+    )
+
+
+def _matrices(weight: Array, *, group: int, first: int) -> Matrix:
+    """For each group one float64 matrix, (Cin, first axes of the kernel) by (Cout, its other axes)."""
+    outside, inside = weight.shape[0] // group, weight.shape[1]
+    head, tail = prod(weight.shape[2 : 2 + first]), prod(weight.shape[2 + first :])
+    grouped = weight.astype(np.float64).reshape(group, outside, inside, head, tail)
+    return grouped.transpose(0, 2, 3, 1, 4).reshape(group, inside * head, outside * tail)
+
+
+def _factor_size(shape: Sequence[int], *, group: int, first: int) -> int:
+    """Numbers in the two factors for each filter in between."""
+    return group * shape[1] * prod(shape[2 : 2 + first]) + shape[0] * prod(shape[2 + first :])
+
+
+def _rank(weight: Array, *, group: int, first: int) -> int | None:
+    """How many filters in between a group needs; None when so many that the factors are no smaller."""
+    size = _factor_size(weight.shape, group=group, first=first)
+    if size >= weight.size:
+        return None
+    matrices, unit = _matrices(weight, group=group, first=first), unit_roundoff(weight)
+    enough = -(-weight.size // size)  # the lowest rank that does not pay
+    if surely_full_rank(
+        matrices[0, :enough, :enough], unit=unit
+    ):  # most weights: no need for a decomposition
+        return None
+    rank = max(1, numerical_rank(matrices, unit=unit))
+    return rank if rank < enough else None
+
+
+def _split(weight: Array, *, group: int, first: int, rank: int) -> tuple[Array, Array]:
+    """The weights (group·R, Cin/group, *first axes, 1, …) and (Cout, R, 1, …, *other axes)."""
+    head, tail = factored(_matrices(weight, group=group, first=first), rank=rank)
+    outside, inside, *kernel = weight.shape
+    ones = [1 for _ in kernel]
+    along_first = np.moveaxis(head.reshape(group, inside, -1, rank), 3, 1)
+    along_rest = np.moveaxis(tail.reshape(group, rank, outside // group, -1), 2, 1)
+    shapes = (
+        (group * rank, inside, *kernel[:first], *ones[first:]),
+        (outside, rank, *ones[:first], *kernel[first:]),
+    )
+    first_weight, rest_weight = (
+        part.reshape(shape).astype(weight.dtype)
+        for part, shape in zip((along_first, along_rest), shapes, strict=True)
+    )
+    return first_weight, rest_weight

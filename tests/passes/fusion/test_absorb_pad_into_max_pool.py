@@ -1,0 +1,78 @@
+"""Tables for absorb-pad-into-max-pool."""
+
+from dataclasses import replace
+
+import numpy as np
+from laws.padded import pooled, window_on_pad
+
+from convgraph.ir.ops import MaxPool
+
+PADS = (0, 0, 1, 2, 0, 0, 0, 1)
+POOL = MaxPool.of((2, 3), strides=2)
+LOWEST = float(np.finfo(np.float32).min)
+
+EXAMPLES = {
+    "minus infinity": window_on_pad(pooled(POOL), PADS, fill=-np.inf),
+    "lowest number": window_on_pad(pooled(POOL), PADS, fill=LOWEST),
+    "half": window_on_pad(
+        pooled(POOL), PADS, fill=np.finfo(np.float16).min, dtype=np.float16, spatial=(7, 6)
+    ),
+    "double": window_on_pad(pooled(POOL), PADS, fill=-np.inf, dtype=np.float64),
+    "bytes": window_on_pad(pooled(POOL), PADS, fill=-128, dtype=np.int8),
+    "unsigned bytes, 0 the lowest": window_on_pad(pooled(POOL), PADS, dtype=np.uint8),
+    "own pads": window_on_pad(
+        pooled(MaxPool.of((3, 3), strides=2, pads=(1, 0, 0, 1))), (1, 2, 0, 1), axes=(2, 3), fill=-np.inf
+    ),
+    "1-D": window_on_pad(pooled(MaxPool.of((3,))), (2, 1), axes=(-1,), fill=-np.inf, spatial=("L",)),
+    "3-D": window_on_pad(
+        pooled(MaxPool.of((2, 3, 2))), (1, 2, 0, 0, 1, 1), axes=(2, 3, 4), fill=LOWEST, spatial=("H", 6, "W")
+    ),
+    "dilation": window_on_pad(
+        pooled(MaxPool.of((3, 2), dilations=2)), (0, 0, 2, 1, 0, 0, 1, 0), fill=-np.inf, spatial=(7, 5)
+    ),
+    "rounded up": window_on_pad(
+        pooled(MaxPool.of((3, 3), strides=2, ceil_mode=1)),
+        (0, 0, 1, 1, 0, 0, 0, 1),
+        fill=-np.inf,
+        spatial=(7, 6),
+    ),
+    "several readers": window_on_pad(pooled(POOL), PADS, fill=-np.inf, readers=2),
+}
+
+NEAR_MISSES = {
+    "it_pads_with_the_lowest_number": [
+        window_on_pad(pooled(POOL), PADS),
+        window_on_pad(pooled(POOL), PADS, fill=0.0),
+        window_on_pad(pooled(POOL), PADS, fill=-1.0),
+        window_on_pad(pooled(POOL), PADS, dtype=np.int8),
+    ],
+    "the_indices_are_unread": [
+        window_on_pad(pooled(POOL, indices=True), PADS, fill=LOWEST, spatial=(7, 6)),
+    ],
+    "it_pads_with_one_number": [window_on_pad(pooled(POOL), PADS, fill=-np.inf, mode="wrap")],
+    "the_amounts_are_known": [window_on_pad(pooled(POOL), PADS, fill=-np.inf, overridable=True)],
+    "only_spatial_axes_are_padded": [window_on_pad(pooled(POOL), (0, 1, 1, 1, 0, 0, 1, 1), fill=LOWEST)],
+    "nothing_is_cropped": [
+        window_on_pad(pooled(MaxPool.of((3, 3), pads=1)), (0, 0, -1, 1, 0, 0, 1, 1), fill=-np.inf)
+    ],
+    "the_window_states_its_own_pads": [
+        window_on_pad(
+            pooled(replace(MaxPool.of((3, 3), strides=2), auto_pad="SAME_UPPER")), PADS, fill=LOWEST
+        )
+    ],
+    "every_window_meets_the_data": [
+        window_on_pad(pooled(MaxPool.of((2, 3))), (0, 0, 2, 0, 0, 0, 0, 0), fill=LOWEST),
+        window_on_pad(pooled(MaxPool.of((2, 3), dilations=(5, 1))), (0, 0, 1, 0, 0, 0, 1, 0), fill=LOWEST),
+    ],
+    "rounding_up_gives_the_same_size": [
+        window_on_pad(
+            pooled(MaxPool.of((2, 3), strides=(2, 2), ceil_mode=1)),
+            (0, 0, 0, 0, 0, 0, 1, 0),
+            fill=LOWEST,
+            spatial=(6, 7),
+        ),
+        window_on_pad(
+            pooled(MaxPool.of((2, 3), strides=2, ceil_mode=1)), (0, 0, 0, 0, 0, 0, 1, 0), fill=LOWEST
+        ),
+    ],
+}

@@ -1,0 +1,59 @@
+"""Tables for fold-scale-into-gemm."""
+
+import numpy as np
+from laws.draw import Draw
+from laws.product import Tail, after_product
+
+from convgraph.ir.build import GraphBuilder
+from convgraph.ir.graph import Value
+from convgraph.ir.ops import Div, Gemm, MatMul, Mul, Op
+
+
+def scale(op: Op, *shape: int, left: bool = False, dtype: type = np.float32) -> Tail:
+    """The product times or over a constant of a shape; the constant on the left if asked."""
+
+    def tail(b: GraphBuilder, draw: Draw, x: Value) -> Value:
+        c = b.constant(draw.factor(*shape, dtype=dtype), name="c")
+        return b.add(op, c, x) if left else b.add(op, x, c)
+
+    return tail
+
+
+def huge(b: GraphBuilder, draw: Draw, x: Value) -> Value:
+    """A factor under which float16 weights overflow though the results need not."""
+    del draw
+    return b.add(Mul(), x, np.full((), 60000.0, np.float16))
+
+
+EXAMPLES = {
+    "per column": after_product(scale(Mul(), 6), Gemm()),
+    "row": after_product(scale(Mul(), 1, 6), Gemm(transB=1)),
+    "scalar": after_product(scale(Mul()), Gemm(alpha=0.5, beta=2.0)),
+    "one element, left": after_product(scale(Mul(), 1, left=True), Gemm()),
+    "quotient": after_product(scale(Div(), 6), Gemm(transA=1), bias=(1, 6)),
+    "no bias": after_product(scale(Mul(), 6), Gemm(beta=3.0), bias=None),
+    "MatMul": after_product(scale(Mul(), 6), MatMul()),
+    "MatMul, old opset": after_product(scale(Mul(), 6), MatMul(), opset=9),
+    "one column": after_product(scale(Mul(), 1, 1), Gemm(), columns=1, bias=(1,)),
+    "half": after_product(scale(Mul(), 6, dtype=np.float16), Gemm(), dtype=np.float16),
+    "double": after_product(scale(Div(), 6, dtype=np.float64), Gemm(), dtype=np.float64),
+}
+
+NEAR_MISSES = {
+    "the_product_is_not_a_divisor": [after_product(scale(Div(), 6, left=True), Gemm(), rows=(3,))],
+    "the_constant_is_per_column_or_scalar": [
+        after_product(scale(Mul(), 6, 1), Gemm(), rows=(6,)),  # 6 rows and 6 columns
+        after_product(scale(Mul(), 1, 1, 6), Gemm()),  # would raise the rank
+        after_product(scale(Mul(), 6), Gemm(), columns=1, bias=(1,)),  # makes columns
+    ],
+    "both_operands_are_matrices": [after_product(scale(Mul(), 6), MatMul(), rows=("N", 3))],
+    "the_weights_are_constant": [
+        after_product(scale(Mul(), 6), Gemm(), overridable="matrix"),
+        after_product(scale(Mul(), 6), Gemm(), overridable="bias"),
+    ],
+    "the_folded_weights_are_finite": [after_product(huge, Gemm(), dtype=np.float16)],
+    "nothing_else_reads_the_product": [
+        after_product(scale(Mul(), 6), Gemm(), returned=True),
+        after_product(scale(Mul(), 6), MatMul(), also_relu=True),
+    ],
+}
