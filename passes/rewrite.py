@@ -69,7 +69,8 @@ class Rewrite(ABC, Generic[Match]):
     ``roots`` are the operations at which ``find`` can start. ``measure`` is a number that every application
     lowers, so that no two rewrites chase each other. ``after`` names rewrites that must not run later in a
     pipeline. ``exact`` is False for a rewrite that changes the function by more than rounding. ``lowers``
-    names the operations that it spells with others, for devices that lack them.
+    names the operations that it spells with others, for devices that lack them. ``needs_a_judge`` says that
+    counts do not settle whether it pays: it is left to targets whose costs predict time.
     """
 
     name: ClassVar[str]
@@ -77,6 +78,7 @@ class Rewrite(ABC, Generic[Match]):
     after: ClassVar[tuple[str, ...]] = ()
     exact: ClassVar[bool] = True
     lowers: ClassVar[tuple[type[Op], ...]] = ()
+    needs_a_judge: ClassVar[bool] = False
     measure: ClassVar[Measure] = staticmethod(op_count)
 
     @abstractmethod

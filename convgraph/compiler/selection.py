@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from importlib.metadata import entry_points
 from typing import Literal
 
+from convgraph.analysis.target import Target
 from convgraph.compiler.lacking import lowering
 from convgraph.errors import UnsupportedOp
 from convgraph.passes import ALL, CLEAN, EXACT, AnyRewrite, Pipeline, Repeat
@@ -34,17 +35,17 @@ def select(
 ) -> Pipeline:
     """The pipeline of a run.
 
-    ``passes`` None is the whole pipeline of the level. Names narrow it, keeping its order, and add what it
-    lacks at the end; ``("none",)`` is empty. Rewrites and Repeats among them make a pipeline of exactly
-    those entries, in that order. ``options`` go to the rewrites with fields of these names (``size_limit``,
-    ``runtime``, ``target``), unless they were given values of their own. Rewrites that spell the operators
-    ``without`` with others run together at the end. Raises UnsupportedOp for a name no rewrite, or no
-    operator, has.
+    ``passes`` None is the whole pipeline of the level, as far as the target can judge it. Names narrow it,
+    keeping its order, and add what it lacks at the end; ``("none",)`` is empty. Rewrites and Repeats among
+    them make a pipeline of exactly those entries, in that order. ``options`` go to the rewrites with fields
+    of these names (``size_limit``, ``runtime``, ``target``), unless they were given values of their own.
+    Rewrites that spell the operators ``without`` with others run together at the end. Raises UnsupportedOp
+    for a name no rewrite, or no operator, has.
     """
     known = available()
     _check_names((name for name in (*(passes or ()), *skip) if isinstance(name, str)), known)
     if passes is None:
-        chosen = Pipeline(LEVELS[level])
+        chosen = Pipeline(LEVELS[level]).without(_undecided(options.get("target")))
     elif all(isinstance(entry, str) for entry in passes):
         chosen = _named([str(entry) for entry in passes if entry != NONE], level=level, known=known)
     else:
@@ -52,6 +53,12 @@ def select(
         chosen = Pipeline(listed)
     lowered = Repeat(*lowering(without, known.values()))
     return _configured(Pipeline((*chosen.steps, lowered)).without(skip), options)
+
+
+def _undecided(target: object) -> list[str]:
+    """The rewrites that wait for a target that judges; by name they can be asked for all the same."""
+    judges = not isinstance(target, Target) or target.judges
+    return [] if judges else [rewrite.name for rewrite in ALL if rewrite.needs_a_judge]
 
 
 def _named(names: Sequence[str], *, level: Level, known: dict[str, AnyRewrite]) -> Pipeline:

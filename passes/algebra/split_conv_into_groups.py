@@ -41,6 +41,7 @@ class SplitConvIntoGroups(LooksIntoWeight[BlockDiagonalConv]):
 
     name: ClassVar[str] = "split-conv-into-groups"
     roots: ClassVar[tuple[type[Op], ...]] = (Convolution,)
+    needs_a_judge: ClassVar[bool] = True
 
     def find(self, graph: Graph, node: int) -> BlockDiagonalConv | None:
         """A convolution whose groups' weights all fall into blocks."""

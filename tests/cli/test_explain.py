@@ -58,7 +58,7 @@ def test_refusals_with_their_reason(cli: Cli, refused: Path) -> None:
 
 
 def test_one_node_with_every_rewrite(cli: Cli, model: Path) -> None:
-    result = cli("explain", model, "--at", "normalised")
+    result = cli("explain", model, "--at", "normalised", "--target", "generic")
     assert result.exit_code == 0, result.output
     flat = " ".join(result.stdout.split())
     title, _, told = flat.partition(". ")

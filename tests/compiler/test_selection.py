@@ -6,14 +6,14 @@ from typing import ClassVar
 
 import pytest
 
-from convgraph.analysis.target import GenericTarget
+from convgraph.analysis.target import GenericTarget, OnnxruntimeCpu
 from convgraph.compiler import selection
 from convgraph.compiler.selection import available, select
 from convgraph.errors import UnsupportedOp
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Neg, Op
-from convgraph.passes import CLEAN, DEFAULT, Pipeline, Repeat, Rewrite
+from convgraph.passes import ALL, CLEAN, DEFAULT, Pipeline, Repeat, Rewrite
 from convgraph.passes.cleanup.fold_constants import FoldConstants
 
 
@@ -75,6 +75,15 @@ def test_other_packages_add_rewrites(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert isinstance(available()["added-elsewhere"], Added)
     assert chosen(passes=["added-elsewhere", "remove-identity"]) == ["remove-identity", "added-elsewhere"]
+
+
+def test_a_target_that_cannot_judge_is_spared_what_needs_a_judge() -> None:
+    splits = {rewrite.name for rewrite in ALL if rewrite.needs_a_judge}
+    assert "split-depthwise-separable" in splits
+    assert splits <= set(chosen(options={"target": GenericTarget()}))
+    assert splits.isdisjoint(chosen(options={"target": OnnxruntimeCpu()}))
+    named = chosen(passes=["split-depthwise-separable"], options={"target": OnnxruntimeCpu()})
+    assert named == ["split-depthwise-separable"]
 
 
 def test_the_options_of_a_run_reach_the_rewrites() -> None:
