@@ -20,6 +20,7 @@ from convgraph.numerics.tolerance import is_exact
 
 _CEILINGS = (64, 8, 2, 1)  # integer inputs lie below; smaller where a run refuses an index
 _CALM = 0.03  # gain that brings large feeds down to about 1
+_FEW = 256  # indices or truth values: fewer hide a fault that moves what they are chosen from a little
 _ATTEMPTS = 60  # runs to find sizes that a model accepts
 
 
@@ -49,7 +50,7 @@ def run(session: Session, feeds: Feeds, *, deadline: float | None) -> dict[str, 
 
 
 def blind_spots(model: ModelProto, trials: Sequence[Trial]) -> list[str]:
-    """Outputs of an exact type, an index or a truth value, that were the same in every trial: little is seen.
+    """Where little is seen: outputs of an exact type (indices, truth values) that are few or never change.
 
     Raises Unverifiable where nothing is: an output that was always empty, never finite, or, of floats
     computed from the inputs, always the same (saturated, or all zero), would be so in a wrong model too.
@@ -68,7 +69,18 @@ def blind_spots(model: ModelProto, trials: Sequence[Trial]) -> list[str]:
                 continue
         if found is not None:
             raise Unverifiable(output.name, found=found, expected="a result that tells models apart")
+    if (total := _decisions(trials)) is not None and total < _FEW:
+        notes.append(f"{total} integers or truth values in all, which show little")
     return notes
+
+
+def _decisions(trials: Sequence[Trial]) -> int | None:
+    """The number of elements of all results, where floats were given and nothing but exact types returned."""
+    given = {DataType.of(array.dtype) for trial in trials for array in trial.feeds.values()}
+    results = [r for trial in trials for r in trial.results.values()]
+    if all(map(is_exact, given)) or not all(is_exact(DataType.of(r.dtype)) for r in results):
+        return None
+    return sum(r.size for r in results)
 
 
 def _is_in(place: str, output: str) -> bool:

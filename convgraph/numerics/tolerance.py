@@ -10,8 +10,9 @@ reassociated) round independently, so their difference has the same form, √2 l
 
 with ``length`` the number of roundings accumulated on the longest path to the output, ``scale`` the output's
 largest magnitude and c = 8: √2 for two programs, the rest for the largest of many elements being several
-standard deviations out. It does not know how much a network amplifies or averages. So ``compare`` starts from
-c = 2, which averaging networks stay far below, and beyond it measures (``convgraph.numerics.noise``).
+standard deviations out. It does not know how much a network amplifies or averages: most stay a hundred times
+below, some go beyond. So ``compare`` trusts it no further than c = 1/2 for the longest sum alone, and beyond
+that measures (``convgraph.numerics.noise``); c = 2 serves where a result is too small to measure.
 """
 
 import math

@@ -148,31 +148,33 @@ def test_one_huge_element_excuses_nothing_in_the_others(proto: MakeProto) -> Non
 def test_a_fault_in_one_channel_deep_in_a_network_is_seen_at_its_output(
     proto: MakeProto, slot: str, factor: float
 ) -> None:
-    depth = 8
+    depth, width = 3, 64
     body = "".join(
         f"c{i} = Conv<pads=[1,1,1,1]>(x{i}, w{i}, b{i}) x{i + 1} = Relu(c{i}) " for i in range(depth)
     )
-    text = f"(float[1,8,13,11] x0) => (float[1,8,13,11] x{depth}) {{ {body} }}"
+    text = f"(float[1,{width},7,5] x0) => (float[1,{width},7,5] x{depth}) {{ {body} }}"
     draw = np.random.default_rng(3)
-    weights = {f"w{i}": draw.standard_normal((8, 8, 3, 3)).astype(np.float32) / 6 for i in range(depth)}
-    biases = {f"b{i}": draw.standard_normal(8).astype(np.float32) / 8 for i in range(depth)}
+    weights = {
+        f"w{i}": draw.standard_normal((width, width, 3, 3)).astype(np.float32) / 17 for i in range(depth)
+    }
+    biases = {f"b{i}": draw.standard_normal(width).astype(np.float32) / 99 for i in range(depth)}
     before = proto(text, **weights, **biases)
-    turned = {n: np.ascontiguousarray(w) for n, w in weights.items()}
     name = "w1" if slot == "weight" else "b1"
-    wrong = (turned | biases)[name].copy()
+    wrong = (weights | biases)[name].copy()
     wrong[int(np.argmax(np.abs(biases["b1"])))] *= np.float32(factor)
-    assert verify_models(before, proto(text, **turned, **biases)).equal
-    assert verify_models(before, proto(text, **(turned | biases | {name: wrong}))).status == "different"
+    after = proto(text, **(weights | biases | {name: wrong}))
+    assert verify_models(before, before).equal
+    assert verify_models(before, after).status == "different"
 
 
 def test_a_shift_below_the_largest_noise_is_seen_by_its_spread(proto: MakeProto) -> None:
-    # one row of the first channel is noisy, a part in a thousand; the fault moves all of the second
+    # all is noise, most in one row of the first channel; the fault moves all of the second by less than that
     head = "(float[1,2,40,30] x) => (float[1,2,40,30] y)"
     text = f"{head} {{{{ a = Add(x, t) b = Sub(a, t) y = Add(b, {{}}) }}}}"
-    t = np.ones((1, 2, 40, 30), np.float32)
-    t[0, 0, 7] = 3000
+    t = np.full((1, 2, 40, 30), 100, np.float32)
+    t[0, 0, 7] = 30000
     shift = np.zeros((1, 2, 1, 1), np.float32)
-    shift[0, 1] = 1e-5
+    shift[0, 1] = 2e-4
     before = proto(text.format("z"), t=t, z=np.zeros((1, 2, 1, 1), np.float32))
     assert verify_models(before, before).equal
     verdict = verify_models(before, proto(text.format("z"), t=t, z=shift))
@@ -371,6 +373,14 @@ def test_an_index_that_is_always_the_same_is_said_to_show_little(proto: MakeProt
     verdict = verify_models(model, model)
     assert verdict.equal
     assert verdict.reason == "z: the same in every trial, which shows little"
+
+
+def test_a_few_indices_are_said_to_show_little(proto: MakeProto) -> None:
+    text = "(float[2,3,{0},7] x) => (int64[2,1,{0},7] y) {{ r = Relu(x) y = ArgMax<axis=1>(r) }}"
+    few, many = (verify_models(proto(text.format(n)), proto(text.format(n))) for n in (1, 40))
+    assert few.equal
+    assert few.reason == "42 integers or truth values in all, which show little"
+    assert (many.equal, many.reason) == (True, "")
 
 
 def test_an_output_that_is_always_empty_proves_nothing(proto: MakeProto) -> None:
