@@ -23,8 +23,8 @@ _COMPARISON = (
         "--rtol",
         type=click.FloatRange(min=0),
         metavar="R",
-        help="Accept an error of R times the output's largest value. [default: follows from the element type "
-        "and the length of the sums]",
+        help="Accept an error of R times the output's largest value; integers stay exact. [default: follows "
+        "from the element type, the length of the sums and the original's own rounding noise]",
     ),
     click.option(
         "--atol", type=click.FloatRange(min=0), metavar="A", help="Accept an error of A. [default: none]"
