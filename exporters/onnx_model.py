@@ -57,29 +57,34 @@ def _model(graph: Graph, *, store: Store) -> ModelProto:
 
 
 def save(
-    graph: Graph, path: str | os.PathLike[str] | IO[bytes], *, external_data: ExternalData = "auto"
+    graph: Graph,
+    path: str | os.PathLike[str] | IO[bytes],
+    *,
+    external_data: ExternalData = "auto",
+    message: ModelProto | None = None,
 ) -> None:
     """Write a graph to a file, or into a binary file object.
 
     The file is written beside its place and renamed when complete: on any failure what was there stays and
     nothing is left behind. ``external_data`` puts tensors into ``<name>.data`` beside it: "auto" only when
-    they do not fit into one message. Raises InvalidModel for external data into a file object, and
-    UnsupportedOp as ``to_onnx`` does.
+    they do not fit into one message. ``message`` is what ``to_onnx`` made of the graph, where that is at
+    hand: the very one is written, external data aside. Raises InvalidModel for external data into a file
+    object, and UnsupportedOp as ``to_onnx`` does.
     """
     external = external_data == "always" or (external_data == "auto" and tensor_bytes(graph) > _MESSAGE_LIMIT)
     if not isinstance(path, (str, os.PathLike)):
         if external:
             raise InvalidModel("stream", found="external data", expected="a file to put it beside")
-        path.write(_serialised(to_onnx(graph)))
+        path.write(_serialised(to_onnx(graph) if message is None else message))
         return
     target = Path(path)
     if not external:
-        data = _serialised(to_onnx(graph))
-        with _replacing(target) as file:
+        data = _serialised(to_onnx(graph) if message is None else message)
+        with replacing(target) as file:
             file.write(data)
         return
     beside = target.with_name(target.name + ".data")
-    with _replacing(target) as file, _replacing(beside) as data_file:
+    with replacing(target) as file, replacing(beside) as data_file:
         file.write(_serialised(_model(graph, store=_Outside(data_file, location=beside.name))))
 
 
@@ -131,7 +136,7 @@ class _Outside:
 
 
 @contextmanager
-def _replacing(target: Path) -> Iterator[IO[bytes]]:
+def replacing(target: Path) -> Iterator[IO[bytes]]:
     """A file to write that takes the place of ``target`` when the block ends well, else disappears."""
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     temporary = Path(name)

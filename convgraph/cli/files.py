@@ -1,13 +1,12 @@
 """Where models come from and results go; writing leaves a whole file or none."""
 
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 import click
+from onnx import ModelProto
 
-from convgraph.exporters.onnx_model import ExternalData, save
+from convgraph.exporters.onnx_model import ExternalData, replacing, save
 from convgraph.ir.graph import Graph
 
 STANDARD = "-"
@@ -42,30 +41,19 @@ def check_destination(out: str) -> None:
         raise click.UsageError(f"{out}: no folder {path.parent}; expected an existing one")
 
 
-def write_model(graph: Graph, out: str, *, external_data: ExternalData = "auto") -> None:
-    """Write a model to a file, in one step, or to standard output."""
-    if out == STANDARD:
-        save(graph, sys.stdout.buffer, external_data=external_data)
-    else:
-        save(graph, out, external_data=external_data)
+def write_model(
+    graph: Graph,
+    out: str,
+    *,
+    external_data: ExternalData = "auto",
+    message: ModelProto | None = None,
+) -> None:
+    """Write a model to a file, in one step, or to standard output; ``message`` as in ``save``."""
+    place = sys.stdout.buffer if out == STANDARD else out
+    save(graph, place, external_data=external_data, message=message)
 
 
 def write_text(path: str, text: str) -> None:
-    """Write a text file under a temporary name beside it and rename it when it is complete."""
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        # mkstemp's file is for its owner alone; the finished one gets what any new file of this user gets.
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    """Write a text file, which appears complete or not at all."""
+    with replacing(Path(path)) as file:
+        file.write(text.encode())

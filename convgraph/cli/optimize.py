@@ -138,7 +138,7 @@ def command(**options: Any) -> int:
     if flags.check:
         _write_reports(result, flags)
     else:
-        write_model(result.graph, flags.destination, external_data=flags.external_data)
+        write_model(result.graph, flags.destination, external_data=flags.external_data, message=result.proto)
         written = replace(result.optimized, path=flags.destination)
         _write_reports(replace(result, optimized=written), flags)
     if not flags.quiet and (flags.check or flags.destination != STANDARD):

@@ -10,7 +10,7 @@ from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Gemm, MatMul, Op
 from convgraph.ir.tensor import Array, Tensor
 from convgraph.passes.fusion.after_convolution import is_finite
-from convgraph.passes.fusion.channelwise import Vector, channel_vector
+from convgraph.passes.fusion.channelwise import Vector, beside_constants, channel_vector
 from convgraph.passes.rewrite import Rewrite, requirement
 
 
@@ -115,16 +115,15 @@ class CombineProduct(FoldIntoProduct[CombinedProduct]):
 
     def find(self, graph: Graph, node: int) -> CombinedProduct | None:
         """A binary operation of a matrix product and a constant, in either order."""
-        left, right = graph.operands(node)
-        for product_side, constant_side in ((left, right), (right, left)):
-            product, constant = product_before(graph, product_side), graph.constant(constant_side)
-            if product is not None and constant is not None:
+        for value, constant, first in beside_constants(graph, node):
+            product = product_before(graph, value)
+            if product is not None:
                 return CombinedProduct(
                     product=product,
                     result=Value(node, 0),
                     op=graph.op(node),
                     constant=constant,
-                    constant_first=constant_side == left,
+                    constant_first=first,
                 )
         return None
 

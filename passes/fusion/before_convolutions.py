@@ -1,6 +1,5 @@
 """What the rewrites that push a scale and a shift into the convolutions after them have in common."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
@@ -11,7 +10,7 @@ from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Conv, Convolution, ConvTranspose, Op
 from convgraph.ir.tensor import Array, Tensor
 from convgraph.passes.fusion.after_convolution import convolution, is_finite, weights
-from convgraph.passes.fusion.channelwise import Vector, channel_vector
+from convgraph.passes.fusion.channelwise import Vector, beside_constants, channel_vector
 from convgraph.passes.rewrite import Rewrite, requirement
 
 
@@ -145,9 +144,8 @@ class CombinedInput(BeforeConvolutions):
 def combined_input(graph: Graph, node: int) -> CombinedInput | None:
     """A binary operation of a value and a constant, in either order, that convolutions read."""
     convs = convolutions_after(graph, Value(node, 0))
-    for x, other, first in _sides(graph, node):
-        constant = graph.constant(other)
-        if convs and constant is not None and graph.constant(x) is None:
+    for x, constant, first in beside_constants(graph, node):
+        if convs and graph.constant(x) is None:
             return CombinedInput(
                 x=x,
                 result=Value(node, 0),
@@ -157,13 +155,6 @@ def combined_input(graph: Graph, node: int) -> CombinedInput | None:
                 constant_first=first,
             )
     return None
-
-
-def _sides(graph: Graph, node: int) -> Iterator[tuple[Value, Value, bool]]:
-    left, right = graph.operands(node)
-    if left is not None and right is not None:
-        yield left, right, False
-        yield right, left, True
 
 
 def input_vector(graph: Graph, m: CombinedInput) -> Vector | None:

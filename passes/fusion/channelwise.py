@@ -1,8 +1,11 @@
 """Constants that act on each output channel of a convolution alike everywhere, and weights scaled by them."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
+from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Convolution, ConvTranspose
 from convgraph.ir.tensor import Array, Tensor
 
@@ -38,3 +41,12 @@ def scaled(op: Convolution, weight: Array, scale: Vector) -> Vector:
     grouped = wide.reshape(op.group, -1, *wide.shape[1:])
     factors = scale.reshape(op.group, 1, wide.shape[1], *(1,) * (wide.ndim - 2))
     return (grouped * factors).reshape(wide.shape)
+
+
+def beside_constants(graph: Graph, node: int) -> Iterator[tuple[Value, Tensor, bool]]:
+    """Each operand whose fellow is constant, with that constant, and whether the constant comes first."""
+    left, right = graph.operands(node)
+    for value, other, first in ((left, right, False), (right, left, True)):
+        constant = graph.constant(other)
+        if value is not None and constant is not None:
+            yield value, constant, first

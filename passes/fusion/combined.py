@@ -12,7 +12,7 @@ from convgraph.passes.fusion.after_convolution import (
     channels_of,
     convolution_before,
 )
-from convgraph.passes.fusion.channelwise import Vector, channel_vector
+from convgraph.passes.fusion.channelwise import Vector, beside_constants, channel_vector
 from convgraph.passes.rewrite import requirement
 
 
@@ -33,16 +33,15 @@ class CombineWithConstant(FoldIntoWeights[CombinedConv]):
 
     def find(self, graph: Graph, node: int) -> CombinedConv | None:
         """A binary operation of a convolution's result and a constant, in either order."""
-        left, right = graph.operands(node)
-        for conv_side, constant_side in ((left, right), (right, left)):
-            conv, constant = convolution_before(graph, conv_side), graph.constant(constant_side)
-            if conv is not None and constant is not None:
+        for value, constant, first in beside_constants(graph, node):
+            conv = convolution_before(graph, value)
+            if conv is not None:
                 return CombinedConv(
                     conv=conv,
                     result=Value(node, 0),
                     op=graph.op(node),
                     constant=constant,
-                    constant_first=constant_side == left,
+                    constant_first=first,
                 )
         return None
 
