@@ -7,7 +7,7 @@ grows with the number of nodes and of applications, not with their product. Ever
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from convgraph.ir.wellformed import check
 from convgraph.passes.rewrite import Refusal, Rewrite
 
 AnyRewrite = Rewrite[Any]
+
+_FEW = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,15 +202,23 @@ class _Run:
             near[node] = None
             if isinstance(self.graph.op(node), Constant):
                 continue  # a constant may have readers everywhere; who now reads it was touched too
-            near.update((operand.node, None) for operand in self.graph.operands(node) if operand is not None)
-            for reader in self.graph.nx.successors(node):
+            near.update(dict.fromkeys(_few(self.graph.nx.pred[node])))
+            for reader in _few(self.graph.nx.succ[node]):
                 near[reader] = None
-                near.update(dict.fromkeys(self.graph.nx.successors(reader)))
+                near.update(dict.fromkeys(_few(self.graph.nx.succ[reader])))
         return near
 
     def _name(self, node: int) -> str:
         names = (self.graph.value_name(value) for value in self.graph.results(node))
         return self.graph.info(node).name or next((n for n in names if n), f"#{node}")
+
+
+def _few(neighbours: Mapping[int, object]) -> Iterable[int]:
+    """The neighbours, unless they are half the graph: going to those each time would multiply the work.
+
+    What that leaves out, the next full round visits.
+    """
+    return neighbours if len(neighbours) <= _FEW else ()
 
 
 class _Dispatch:

@@ -2,10 +2,12 @@
 
 A node is one operation (networkx attribute ``op``). An edge is one operand, keyed by (output index of the
 producer, operand slot of the reader), so that ``x * x`` has two. Graph inputs and constants are nodes without
-operands. This is the only module that reads or writes networkx attributes; change a graph through
-``convgraph.ir.edit``.
+operands. Beside the edges stand two tables, the operands of each node and the readers of each value, so that
+one operand among thousands is found, and changed, without looking at the others. This is the only module that
+reads or writes networkx attributes; change a graph through ``convgraph.ir.edit``.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -120,7 +122,9 @@ class Graph:
         self.nx: nx.MultiDiGraph[int] = nx.MultiDiGraph()
         self.inputs: tuple[Value, ...] = ()
         self.captures: tuple[Value, ...] = ()
-        self.outputs: tuple[Value, ...] = ()
+        self.outputs = ()
+        self._operands: dict[int, list[Value | None]] = {}
+        self._readers: dict[int, list[dict[Use, None]]] = {}
         self._node_infos: dict[int, NodeInfo] = {}
         self._value_infos: dict[int, list[ValueInfo]] = {}
         self._by_name: dict[str, Value] = {}
@@ -140,6 +144,18 @@ class Graph:
     def name(self) -> str:
         """The graph's own name."""
         return self.header.name
+
+    @property
+    def outputs(self) -> tuple[Value, ...]:
+        """What the graph returns, in order."""
+        return self._outputs
+
+    @outputs.setter
+    def outputs(self, values: Iterable[Value]) -> None:
+        """Set what the graph returns."""
+        self._outputs = tuple(values)
+        self._returned = Counter(self._outputs)
+        self._returning = Counter(value.node for value in self._outputs)
 
     def __len__(self) -> int:
         """Number of nodes, inputs and constants included."""
@@ -181,12 +197,11 @@ class Graph:
 
     def operands(self, node: int) -> tuple[Value | None, ...]:
         """The operands of a node in slot order; None where an optional one is omitted."""
-        by_slot = {key[1]: Value(source, key[0]) for source, _, key in self.nx.in_edges(node, keys=True)}
-        return tuple(by_slot.get(slot) for slot in range(max(by_slot, default=-1) + 1))
+        return tuple(self._operands[node])
 
     def operand(self, node: int, slot: int) -> Value | None:
         """One operand of a node; None when it is omitted."""
-        operands = self.operands(node)
+        operands = self._operands[node]
         return operands[slot] if slot < len(operands) else None
 
     def results(self, node: int) -> tuple[Value, ...]:
@@ -195,21 +210,20 @@ class Graph:
 
     def readers(self, value: Value) -> tuple[Use, ...]:
         """Where a value is read as an operand (being a graph output is not a use: ask ``is_output``)."""
-        edges = self.nx.out_edges(value.node, keys=True)
-        return tuple(Use(reader, key[1]) for _, reader, key in edges if key[0] == value.output)
+        return tuple(self._readers[value.node][value.output])
 
     def sole_reader(self, value: Value) -> Use | None:
         """The one place a value is read; None when it is read more or less than once or is a graph output."""
-        uses = self.readers(value)
-        return uses[0] if len(uses) == 1 and not self.is_output(value) else None
+        uses = self._readers[value.node][value.output]
+        return next(iter(uses)) if len(uses) == 1 and not self.is_output(value) else None
 
     def is_output(self, value: Value) -> bool:
         """Whether the graph returns this value."""
-        return value in self.outputs
+        return value in self._returned
 
     def is_unread(self, node: int) -> bool:
         """Whether no result of the node is read or returned."""
-        return self.nx.out_degree(node) == 0 and not any(value.node == node for value in self.outputs)
+        return node not in self._returning and not any(self._readers[node])
 
     def constant(self, value: Value | None) -> Tensor | None:
         """The tensor a value always is; None when it is computed, supplied by the caller, or omitted."""
@@ -267,6 +281,8 @@ class Graph:
         twin.nx = self.nx.copy()
         twin.inputs, twin.captures, twin.outputs = self.inputs, self.captures, self.outputs
         twin._node_infos = dict(self._node_infos)
+        twin._operands = {node: list(operands) for node, operands in self._operands.items()}
+        twin._readers = {node: [dict(uses) for uses in results] for node, results in self._readers.items()}
         twin._value_infos = {node: list(infos) for node, infos in self._value_infos.items()}
         twin._by_name = dict(self._by_name)
         twin._reserved = set(self._reserved)
@@ -290,9 +306,12 @@ class Graph:
             part.nx.add_node(node, op=self.op(node) if kept else Input())
             part._node_infos[node] = self._node_infos[node]
             part._value_infos[node] = list(self._value_infos[node])
+            part._operands[node] = []
+            part._readers[node] = [{} for _ in self._value_infos[node]]
             part._by_name.update((self.value_name(v), v) for v in self.results(node) if self.value_name(v))
-        for node in inside:
-            part.nx.add_edges_from((s, node, key) for s, _, key in self.nx.in_edges(node, keys=True))
+        for node in sorted(inside):
+            for slot, value in enumerate(self._operands[node]):
+                part.connect(Use(node, slot), value)
         part.inputs = tuple(v for n in sorted(sources) for v in self.results(n) if not self.constant(v))
         part.outputs = tuple(v for n in sorted(inside) for v in self.results(n) if self._leaves(v, inside))
         return part
@@ -311,29 +330,39 @@ class Graph:
         self.nx.add_node(node, op=op)
         self._node_infos[node] = replace(info, order=info.order or (node,))
         self._value_infos[node] = list(results)
+        self._operands[node] = []
+        self._readers[node] = [{} for _ in results]
         for index, result in enumerate(results):
             self._claim(result.name, Value(node, index))
         for slot, value in enumerate(operands):
-            if value is not None:
-                self.nx.add_edge(value.node, node, key=(value.output, slot))
+            self.connect(Use(node, slot), value)
         self._order = None
         return self.results(node)
 
     def remove(self, node: int) -> None:
         """Take out a node that nothing reads, and free the names of its results."""
+        for slot in range(len(self._operands[node])):
+            self.connect(Use(node, slot), None)
         for result in self._value_infos.pop(node):
             self._by_name.pop(result.name, None)
+        del self._operands[node], self._readers[node]
         self.nx.remove_node(node)
         del self._node_infos[node]
         self._order = None
 
     def connect(self, use: Use, value: Value | None) -> None:
         """Make an operand slot read another value, or nothing."""
-        for source, _, key in list(self.nx.in_edges(use.node, keys=True)):
-            if key[1] == use.slot:
-                self.nx.remove_edge(source, use.node, key=key)
+        operands = self._operands[use.node]
+        operands.extend([None] * (use.slot + 1 - len(operands)))
+        old, operands[use.slot] = operands[use.slot], value
+        if old is not None:
+            self.nx.remove_edge(old.node, use.node, key=(old.output, use.slot))
+            del self._readers[old.node][old.output][use]
         if value is not None:
             self.nx.add_edge(value.node, use.node, key=(value.output, use.slot))
+            self._readers[value.node][value.output][use] = None
+        while operands and operands[-1] is None:
+            operands.pop()
         self._order = None
 
     def set_value_info(self, value: Value, info: ValueInfo) -> None:

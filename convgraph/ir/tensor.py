@@ -157,19 +157,22 @@ class TensorType:
     @property
     def static_shape(self) -> tuple[int, ...] | None:
         """The shape when every dimension is a number, else None."""
-        if self.shape is None or not all(isinstance(d, int) for d in self.shape):
+        if self.shape is None:
             return None
-        return tuple(d for d in self.shape if isinstance(d, int))
+        sizes = tuple(d for d in self.shape if isinstance(d, int))
+        return sizes if len(sizes) == len(self.shape) else None
 
     @property
     def size(self) -> int | None:
         """Number of elements when every dimension is a number, else None."""
-        return None if self.static_shape is None else math.prod(self.static_shape)
+        sizes = self.static_shape
+        return None if sizes is None else math.prod(sizes)
 
     @property
     def nbytes(self) -> int | None:
         """Bytes the elements take in a file, else None."""
-        return None if self.size is None else (self.size * self.dtype.bits + 7) // 8
+        size = self.size
+        return None if size is None else (size * self.dtype.bits + 7) // 8
 
     @property
     def ints(self) -> tuple[int, ...] | None:
