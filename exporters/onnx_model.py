@@ -11,22 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
 
-import numpy as np
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto
 
 from convgraph.errors import InvalidModel
+from convgraph.exporters.external_data import Beside, data_name, remove_others
 from convgraph.exporters.onnx_graph import Store, inline, write_graph
-from convgraph.exporters.onnx_types import tensor_header, tensor_proto
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops.constant import Constant, Input
 from convgraph.ir.ops.opaque import Opaque
-from convgraph.ir.tensor import DataType, Tensor
 
 ExternalData = Literal["auto", "always", "never"]
 
 _MESSAGE_LIMIT = 1_900_000_000  # bytes of tensors that surely fit a message, which ends at 2 GiB
-_WORTH_MOVING = 1024  # bytes: smaller tensors stay in the file
-_ALIGNMENT = 4096  # bytes: a memory page, so that runtimes can map tensors
 
 
 def to_onnx(graph: Graph) -> ModelProto:
@@ -66,10 +62,10 @@ def save(
     """Write a graph to a file, or into a binary file object.
 
     The file is written beside its place and renamed when complete: on any failure what was there stays and
-    nothing is left behind. ``external_data`` puts tensors into ``<name>.data`` beside it: "auto" only when
-    they do not fit into one message. ``message`` is what ``to_onnx`` made of the graph, where that is at
-    hand: the very one is written, external data aside. Raises InvalidModel for external data into a file
-    object, and UnsupportedOp as ``to_onnx`` does.
+    nothing is left behind. ``external_data`` puts tensors into ``<name>.<digest>.data`` beside it, in place
+    of such a file there: "auto" only when they do not fit into one message. ``message`` is what ``to_onnx``
+    made of the graph, where that is at hand: the very one is written, external data aside. Raises
+    InvalidModel for external data into a file object, and UnsupportedOp as ``to_onnx`` does.
     """
     external = external_data == "always" or (external_data == "auto" and tensor_bytes(graph) > _MESSAGE_LIMIT)
     if not isinstance(path, (str, os.PathLike)):
@@ -83,9 +79,26 @@ def save(
         with replacing(target) as file:
             file.write(data)
         return
-    beside = target.with_name(target.name + ".data")
-    with replacing(target) as file, replacing(beside) as data_file:
-        file.write(_serialised(_model(graph, store=_Outside(data_file, location=beside.name))))
+    _save_apart(graph, target)
+
+
+def _save_apart(graph: Graph, target: Path) -> None:
+    """Write the data, then the model: killed at any moment, either the old ones are there or the new."""
+    with _temporary(beside=target) as (file, path):
+        _model(graph, store=Beside(file=file))
+        file.flush()
+        data = target.with_name(data_name(target, path))
+        fresh = not data.exists()
+        _settle(file, path, data)
+    try:
+        message = _serialised(_model(graph, store=Beside(location=data.name)))
+        with replacing(target) as file:
+            file.write(message)
+    except BaseException:
+        if fresh:
+            data.unlink()
+        raise
+    remove_others(target, keep=data.name)
 
 
 def _serialised(model: ModelProto) -> bytes:
@@ -109,46 +122,32 @@ def tensor_bytes(graph: Graph) -> int:
     return total
 
 
-class _Outside:
-    """The store that writes larger tensors one after another into a file of their own."""
-
-    def __init__(self, file: IO[bytes], *, location: str) -> None:
-        self.file, self.location, self.end = file, location, 0
-
-    def __call__(self, tensor: Tensor, name: str) -> TensorProto:
-        if tensor.nbytes < _WORTH_MOVING or tensor.dtype is DataType.STRING:
-            return tensor_proto(tensor, name=name)
-        offset = -(-self.end // _ALIGNMENT) * _ALIGNMENT
-        self.file.write(bytes(offset - self.end))
-        length = self._write(tensor)
-        self.end = offset + length
-        proto = tensor_header(tensor, name=name)
-        proto.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", self.location), ("offset", offset), ("length", length)):
-            proto.external_data.add(key=key, value=str(value))
-        return proto
-
-    def _write(self, tensor: Tensor) -> int:
-        if tensor.dtype.bits < 8:
-            return self.file.write(tensor_proto(tensor, name="").raw_data)
-        array = np.ascontiguousarray(tensor.numpy())
-        return self.file.write(array.view(np.uint8).reshape(-1).data)
-
-
 @contextmanager
 def replacing(target: Path) -> Iterator[IO[bytes]]:
     """A file to write that takes the place of ``target`` when the block ends well, else disappears."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    temporary = Path(name)
+    with _temporary(beside=target) as (file, path):
+        yield file
+        _settle(file, path, target)
+
+
+@contextmanager
+def _temporary(*, beside: Path) -> Iterator[tuple[IO[bytes], Path]]:
+    """A file to write in the same folder, gone at the end unless it was renamed."""
+    handle, name = tempfile.mkstemp(dir=beside.parent, prefix=f".{beside.name}.", suffix=".part")
+    path = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
+            yield file, path
     finally:
-        temporary.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+def _settle(file: IO[bytes], path: Path, target: Path) -> None:
+    """Give a finished file its name, once all of it is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+    path.chmod(0o666 & ~_umask())
+    path.replace(target)
 
 
 def _umask() -> int:

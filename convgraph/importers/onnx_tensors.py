@@ -11,7 +11,7 @@ import numpy as np
 from onnx import TensorProto, numpy_helper
 
 from convgraph.errors import InvalidModel
-from convgraph.ir.tensor import Array, DataType, Tensor
+from convgraph.ir.tensor import Array, DataType, FileRange, Tensor
 
 _FIELDS = {
     DataType.FLOAT: "float_data",
@@ -99,8 +99,9 @@ def _external(
     if offset + nbytes > available:
         found = f"external data up to byte {offset + nbytes} of {path.name}"
         raise InvalidModel(at, found=found, expected=f"at most {available}, the size of the file")
-    load = partial(_map, path, dtype=dtype, shape=shape, offset=offset, nbytes=nbytes)
-    return Tensor.deferred(load, dtype=dtype, shape=shape)
+    origin = FileRange(path, offset, nbytes)
+    load = partial(_map, origin, dtype=dtype, shape=shape)
+    return Tensor.deferred(load, dtype=dtype, shape=shape, origin=origin)
 
 
 def _inside(location: str, *, at: str, base_dir: Path | None) -> Path:
@@ -127,10 +128,14 @@ def _number(text: str, *, at: str) -> int:
     return int(text)
 
 
-def _map(path: Path, *, dtype: DataType, shape: tuple[int, ...], offset: int, nbytes: int) -> Array:
-    if nbytes == 0:
+def _map(origin: FileRange, *, dtype: DataType, shape: tuple[int, ...]) -> Array:
+    if origin.length == 0:
         return np.empty(shape, dtype=dtype.numpy)
-    data = np.memmap(path, dtype=np.uint8, mode="r", offset=offset, shape=(nbytes,))
+    try:
+        data = np.memmap(origin.path, dtype=np.uint8, mode="r", offset=origin.offset, shape=(origin.length,))
+    except (OSError, ValueError) as error:  # gone, or cut short, since the model was read
+        found = f"no data at byte {origin.offset}"
+        raise InvalidModel(str(origin.path), found=found, expected="the file as it was") from error
     if dtype.bits >= 8:
         return data.view(dtype.numpy).reshape(shape)
     packed = TensorProto(data_type=int(dtype), dims=shape, raw_data=data.tobytes())

@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import ml_dtypes
 import numpy as np
@@ -297,15 +298,24 @@ def _broadcast_dim(dims: Sequence[Dim], shapes: Sequence[Shape]) -> Dim:
     return wide.pop() if len(wide) == 1 else (1 if not wide else None)
 
 
+class FileRange(NamedTuple):
+    """Where in a file the raw elements of a tensor lie; ``offset`` and ``length`` in bytes."""
+
+    path: Path
+    offset: int
+    length: int
+
+
 class Tensor:
     """Constant data of a known type, read when first asked for.
 
     ``Tensor(array)`` holds an array; ``Tensor.deferred`` holds a loader (a memory map, a field of a protobuf
-    message) that is called once, by ``numpy()``. Arrays handed out are read-only. Two tensors are the same
-    object or different: compare ``digest()`` for equal contents.
+    message) that ``numpy()`` calls: once, or each time for what lies in a file of its own, at ``origin``, so
+    that only what is in use takes memory. Arrays handed out are read-only. Two tensors are the same object or
+    different: compare ``digest()`` for equal contents.
     """
 
-    __slots__ = ("_array", "_digest", "_load", "dtype", "shape")
+    __slots__ = ("_array", "_digest", "_load", "dtype", "origin", "shape")
 
     def __init__(self, array: Array) -> None:
         self.dtype = DataType.of(array.dtype)
@@ -313,26 +323,38 @@ class Tensor:
         self._array: Array | None = _read_only(array)
         self._load: Callable[[], Array] | None = None
         self._digest: str | None = None
+        self.origin: FileRange | None = None
 
     @classmethod
-    def deferred(cls, load: Callable[[], Array], *, dtype: DataType, shape: tuple[int, ...]) -> Self:
-        """A tensor whose elements ``load`` fetches (with this shape and ``dtype.numpy``) when read."""
+    def deferred(
+        cls,
+        load: Callable[[], Array],
+        *,
+        dtype: DataType,
+        shape: tuple[int, ...],
+        origin: FileRange | None = None,
+    ) -> Self:
+        """A tensor whose elements ``load`` fetches (with this shape and ``dtype.numpy``) when read.
+
+        ``origin`` says that they lie there, raw and little-endian, and need not be kept once read.
+        """
         tensor = cls(np.empty(0, dtype=np.float32))
-        tensor.dtype, tensor.shape = dtype, shape
+        tensor.dtype, tensor.shape, tensor.origin = dtype, shape, origin
         tensor._array, tensor._load = None, load
         return tensor
 
     def numpy(self) -> Array:
         """The elements, read-only. Raises InvalidModel when the data does not have the declared shape."""
-        if self._array is None:
-            assert self._load is not None
-            array = self._load()
-            if array.shape != self.shape:
-                raise InvalidModel(
-                    "tensor", found=f"data of shape {array.shape}", expected=f"shape {self.shape}"
-                )
+        if self._array is not None:
+            return self._array
+        assert self._load is not None
+        array = self._load()
+        if array.shape != self.shape:
+            found = f"data of shape {array.shape}"
+            raise InvalidModel("tensor", found=found, expected=f"shape {self.shape}")
+        if self.origin is None:
             self._array, self._load = _read_only(array), None
-        return self._array
+        return _read_only(array)
 
     @property
     def size(self) -> int:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -13,7 +12,7 @@ from onnx import ModelProto, numpy_helper
 
 from convgraph.errors import InvalidModel, UnsupportedOp
 from convgraph.exporters.onnx_model import save, to_onnx
-from convgraph.importers.onnx_model import from_onnx, load
+from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.build import GraphBuilder, Operand
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph
@@ -190,34 +189,6 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> N
     with pytest.raises(UnsupportedOp):
         save(REFUSED["wrap before 19"], path)
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("m.onnx", b"old")]
-
-
-def test_external_data_lies_beside_the_file_and_loads_again(tmp_path: Path, run: Run) -> None:
-    path = tmp_path / "m.onnx"
-    graph = net(Conv.of(2), weights(70, 6, 3, 2), weights(70), opset=17)
-    save(graph, path, external_data="always")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.onnx", "m.onnx.data"]
-    assert path.stat().st_size < 1500
-    onnx.checker.check_model(str(path), full_check=True)
-    again = load(path)
-    assert to_onnx(again) == to_onnx(graph)
-    save(again, path, external_data="always")  # over the file that is being read
-    assert to_onnx(load(path)) == to_onnx(graph)
-    feeds = {"x": np.random.default_rng(2).standard_normal((2, 6, 10, 8)).astype(np.float32)}
-    (expected,), (found,) = run(to_onnx(graph), feeds), run(onnx.load(path), feeds)
-    assert found.tobytes() == expected.tobytes()
-
-
-def test_small_types_survive_external_data(tmp_path: Path) -> None:
-    array = np.random.default_rng(4).integers(-8, 8, (61, 53)).astype(ml_dtypes.int4)
-    b = GraphBuilder("net", opset=21, ir_version=10)
-    b.output(b.constant(array, name="c"), name="c")
-    save(b.build(), tmp_path / "m.onnx", external_data="always")
-    (tensor,) = load(tmp_path / "m.onnx").outputs
-    read = load(tmp_path / "m.onnx")
-    found = read.constant(tensor)
-    assert found is not None
-    assert found.numpy().tolist() == array.tolist()
 
 
 def test_a_stream_takes_no_external_data() -> None:
