@@ -3,6 +3,9 @@
 Every message has one form: ``where: what was found; what was expected``.
 """
 
+from functools import partial
+from typing import Any
+
 
 class ConvgraphError(Exception):
     """Any error convgraph raises on purpose.
@@ -17,9 +20,17 @@ class ConvgraphError(Exception):
         self.found = found
         self.expected = expected
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How pickle takes an error to another process: by what it says."""
+        return partial(type(self), found=self.found, expected=self.expected), (self.at,)
+
 
 class InvalidModel(ConvgraphError, ValueError):
     """A model, graph or operation that breaks a rule of ONNX or of the IR."""
+
+
+class CannotRun(InvalidModel):
+    """An operation that no run can get past, as shows once constants are computed: the model's own fault."""
 
 
 class UnsupportedOp(ConvgraphError, NotImplementedError):

@@ -36,7 +36,7 @@ class Beside:
 
     def __call__(self, tensor: Tensor, name: str) -> TensorProto:
         """The tensor's message, without data where that is in the file."""
-        if tensor.nbytes < _WORTH_MOVING or tensor.dtype is DataType.STRING:
+        if not is_worth_moving(tensor):
             return tensor_proto(tensor, name=name)
         offset = -(-self._end // _ALIGNMENT) * _ALIGNMENT
         if self._file is not None:
@@ -49,6 +49,11 @@ class Beside:
         for key, value in entries.items():
             proto.external_data.add(key=key, value=str(value))
         return proto
+
+
+def is_worth_moving(tensor: Tensor) -> bool:
+    """Whether a tensor is large enough, and of a kind, to lie in a file of its own."""
+    return tensor.nbytes >= _WORTH_MOVING and tensor.dtype is not DataType.STRING
 
 
 def data_name(model: Path, data: Path) -> str:

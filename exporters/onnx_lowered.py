@@ -76,7 +76,7 @@ def gelu(steps: Steps, op: Gelu, x: Ref) -> tuple[str, Sequence[Ref]]:
     half = steps.add("Mul", x, steps.number(0.5, name="half"))
     one = steps.number(1.0, name="one")
     if op.approximate == "none":
-        curve = steps.add("Erf", steps.add("Mul", x, steps.number(0.5**0.5, name="sqrt_half")))
+        curve = steps.add("Erf", steps.add("Div", x, steps.number(2**0.5, name="sqrt_two")))
     else:
         cube = steps.add("Mul", steps.add("Mul", x, x), x)
         bent = steps.add("Add", x, steps.add("Mul", cube, steps.number(0.044715, name="bend")))

@@ -1,24 +1,26 @@
 """How a model leaves: as a ModelProto, or as a file that appears complete or not at all.
 
-Tensors go into the file itself, or beside it (external data) when asked or when a protobuf message, which
-holds less than 2 GiB, could not take them.
+Tensors go into the file itself, or beside it (external data) when asked, when they came that way, or when a
+protobuf message, which holds less than 2 GiB, could not take them.
 """
 
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import IO, Literal
 
 from onnx import ModelProto
 
 from convgraph.errors import InvalidModel
-from convgraph.exporters.external_data import Beside, data_name, remove_others
+from convgraph.exporters.external_data import is_worth_moving
 from convgraph.exporters.onnx_graph import Store, inline, write_graph
+from convgraph.exporters.staged import Message, Place, Ready, Staged
 from convgraph.ir.graph import Graph
+from convgraph.ir.ops.base import Op
 from convgraph.ir.ops.constant import Constant, Input
 from convgraph.ir.ops.opaque import Opaque
+from convgraph.ir.tensor import Tensor
 
 ExternalData = Literal["auto", "always", "never"]
 
@@ -30,10 +32,11 @@ def to_onnx(graph: Graph) -> ModelProto:
 
     Raises UnsupportedOp, naming the node, for an operation that the model's opset cannot say.
     """
-    return _model(graph, store=inline)
+    return message_of(graph, store=inline)
 
 
-def _model(graph: Graph, *, store: Store) -> ModelProto:
+def message_of(graph: Graph, *, store: Store) -> ModelProto:
+    """The ModelProto of a graph with its tensors where ``store`` puts them. Raises as ``to_onnx`` does."""
     info = graph.model
     model = ModelProto.FromString(info.carried)
     model.ir_version = max(4, info.ir_version)
@@ -57,100 +60,68 @@ def save(
     path: str | os.PathLike[str] | IO[bytes],
     *,
     external_data: ExternalData = "auto",
-    message: ModelProto | None = None,
 ) -> None:
     """Write a graph to a file, or into a binary file object.
 
     The file is written beside its place and renamed when complete: on any failure what was there stays and
     nothing is left behind. ``external_data`` puts tensors into ``<name>.<digest>.data`` beside it, in place
-    of such a file there: "auto" only when they do not fit into one message. ``message`` is what ``to_onnx``
-    made of the graph, where that is at hand: the very one is written, external data aside. Raises
+    of such a file there: "auto" only where they came from such a file or do not fit into one message. Raises
     InvalidModel for external data into a file object, and UnsupportedOp as ``to_onnx`` does.
     """
-    external = external_data == "always" or (external_data == "auto" and tensor_bytes(graph) > _MESSAGE_LIMIT)
-    if not isinstance(path, (str, os.PathLike)):
-        if external:
-            raise InvalidModel("stream", found="external data", expected="a file to put it beside")
-        path.write(_serialised(to_onnx(graph) if message is None else message))
-        return
-    target = Path(path)
-    if not external:
-        data = _serialised(to_onnx(graph) if message is None else message)
-        with replacing(target) as file:
-            file.write(data)
-        return
-    _save_apart(graph, target)
+    place = Path(path) if isinstance(path, (str, os.PathLike)) else path
+    with closing(ready(graph, place=place, external_data=external_data)) as model:
+        model.settle()
 
 
-def _save_apart(graph: Graph, target: Path) -> None:
-    """Write the data, then the model: killed at any moment, either the old ones are there or the new."""
-    with _temporary(beside=target) as (file, path):
-        _model(graph, store=Beside(file=file))
-        file.flush()
-        data = target.with_name(data_name(target, path))
-        fresh = not data.exists()
-        _settle(file, path, data)
-    try:
-        message = _serialised(_model(graph, store=Beside(location=data.name)))
-        with replacing(target) as file:
-            file.write(message)
-    except BaseException:
-        if fresh:
-            data.unlink()
-        raise
-    remove_others(target, keep=data.name)
+def ready(
+    graph: Graph, *, place: Place | None, external_data: ExternalData = "auto", apart: bool = False
+) -> Ready:
+    """The model of a graph, to be judged and put in its place later; close it in any case.
+
+    Without a place it can only be judged. ``apart`` says that the model it was made from has its tensors in
+    a file beside it, which "auto" follows. Raises as ``save`` does.
+    """
+    beside = place is None or _is_for_files(place)
+    if external_data == "always" and not beside:
+        raise InvalidModel("stream", found="external data", expected="a file to put it beside")
+    came_apart = apart or has_data_apart(graph)
+    wanted = (came_apart and beside) or tensor_bytes(graph) > _MESSAGE_LIMIT or external_data == "always"
+    if external_data == "never" or not wanted or not any(map(is_worth_moving, tensors(graph))):
+        return Message(to_onnx(graph), place=place)
+    if not beside:
+        raise InvalidModel("stream", found="more than a message holds", expected="a file to put data beside")
+    assert place is None or isinstance(place, Path)
+    return Staged(lambda store: message_of(graph, store=store), place=place)
 
 
-def _serialised(model: ModelProto) -> bytes:
-    try:
-        return model.SerializeToString(deterministic=True)
-    except ValueError as error:  # protobuf's word for a message above 2 GiB
-        found = f"a message too large to write ({error})"
-        raise InvalidModel("model", found=found, expected="external data") from error
+def _is_for_files(place: Place) -> bool:
+    """Whether a file can take the place, and not only bytes."""
+    return isinstance(place, Path) and (place.is_file() or not place.exists())
 
 
 def tensor_bytes(graph: Graph) -> int:
     """Bytes of all constants of a graph, its bodies' included."""
-    total = 0
+    plain = sum(sum(map(len, op.encoded.values())) for op in _operations(graph) if isinstance(op, Opaque))
+    return plain + sum(tensor.nbytes for tensor in tensors(graph))
+
+
+def has_data_apart(graph: Graph) -> bool:
+    """Whether a tensor that is worth it lies in a file of its own."""
+    return any(tensor.origin is not None and is_worth_moving(tensor) for tensor in tensors(graph))
+
+
+def tensors(graph: Graph) -> Iterator[Tensor]:
+    """The constants of a graph and the defaults of its inputs, its bodies' included."""
+    for op in _operations(graph):
+        tensor = op.tensor if isinstance(op, Constant) else op.default if isinstance(op, Input) else None
+        if tensor is not None:
+            yield tensor
+
+
+def _operations(graph: Graph) -> Iterator[Op]:
     for node in graph.nodes():
         op = graph.op(node)
-        tensor = op.tensor if isinstance(op, Constant) else op.default if isinstance(op, Input) else None
-        total += 0 if tensor is None else tensor.nbytes
+        yield op
         if isinstance(op, Opaque):
-            total += sum(map(len, op.encoded.values()))
-            total += sum(tensor_bytes(body) for body in op.subgraphs.values())
-    return total
-
-
-@contextmanager
-def replacing(target: Path) -> Iterator[IO[bytes]]:
-    """A file to write that takes the place of ``target`` when the block ends well, else disappears."""
-    with _temporary(beside=target) as (file, path):
-        yield file
-        _settle(file, path, target)
-
-
-@contextmanager
-def _temporary(*, beside: Path) -> Iterator[tuple[IO[bytes], Path]]:
-    """A file to write in the same folder, gone at the end unless it was renamed."""
-    handle, name = tempfile.mkstemp(dir=beside.parent, prefix=f".{beside.name}.", suffix=".part")
-    path = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file, path
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _settle(file: IO[bytes], path: Path, target: Path) -> None:
-    """Give a finished file its name, once all of it is on the disk."""
-    file.flush()
-    os.fsync(file.fileno())
-    path.chmod(0o666 & ~_umask())
-    path.replace(target)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+            for body in op.subgraphs.values():
+                yield from _operations(body)

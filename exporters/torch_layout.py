@@ -114,6 +114,13 @@ def _slice(
     return data
 
 
+def _gather(op: ops.Gather, data: Tensor, indices: Tensor) -> Tensor:
+    axis = op.axis % data.ndim
+    places = torch.where(indices < 0, indices + data.shape[axis], indices).reshape(-1)
+    shape = (*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :])
+    return data.index_select(axis, places).reshape(shape)
+
+
 def _depth_to_space(op: ops.DepthToSpace, x: Tensor) -> Tensor:
     if op.mode == "CRD":
         return functional.pixel_shuffle(x, op.blocksize)
@@ -205,6 +212,7 @@ MEANINGS: Mapping[type[Op], Meaning] = {
     ops.Concat: _joined,
     ops.Split: _split,
     ops.Slice: _slice,
+    ops.Gather: _gather,
     ops.Transpose: lambda op, x: x.permute(op.order(x.ndim)),
     ops.DepthToSpace: _depth_to_space,
     ops.SpaceToDepth: _space_to_depth,

@@ -207,7 +207,7 @@ def _tensor(tensor: Tensor, *, at: str) -> torch.Tensor:
     if dtype is None:
         raise UnsupportedOp(at, found=f"a constant of {tensor.dtype.label}", expected="a type PyTorch has")
     array = np.array(tensor.numpy())
-    if array.dtype.kind != "V" and array.dtype.isbuiltin == 1:
+    if array.dtype.kind != "V":
         return torch.from_numpy(array)
     bits = array.view(np.int16 if array.dtype.itemsize == 2 else np.uint8)  # numpy's own types have no name
     return torch.from_numpy(bits).view(dtype)

@@ -19,6 +19,7 @@ from convgraph.ir.ops import (
     GlobalMaxPool,
     InstanceNormalization,
     MaxPool,
+    MaxUnpool,
     Op,
     Pool,
 )
@@ -199,6 +200,14 @@ def _global_average(_op: GlobalAveragePool, x: Tensor) -> Tensor:
     return x.mean(dim=tuple(range(2, x.ndim)), keepdim=True) if x.ndim > 2 else x
 
 
+def _max_unpool(op: MaxUnpool, x: Tensor, indices: Tensor) -> Tensor:
+    rank = len(op.strides)
+    crops = [begin + end for begin, end in zip(op.pads[:rank], op.pads[rank:], strict=True)]
+    numbers = zip(x.shape[2:], op.strides, op.kernel_shape, crops, strict=True)
+    image = x.new_zeros(*x.shape[:2], *(s * (n - 1) + k - crop for n, s, k, crop in numbers))
+    return image.flatten().scatter(0, indices.flatten(), x.flatten()).reshape(image.shape)
+
+
 def _global_max(_op: GlobalMaxPool, x: Tensor) -> Tensor:
     return x.amax(dim=tuple(range(2, x.ndim)), keepdim=True) if x.ndim > 2 else x
 
@@ -231,6 +240,7 @@ MEANINGS: Mapping[type[Op], Meaning] = {
     Conv: _conv,
     ConvTranspose: _conv_transpose,
     MaxPool: _max_pool,
+    MaxUnpool: _max_unpool,
     AveragePool: _average_pool,
     GlobalAveragePool: _global_average,
     GlobalMaxPool: _global_max,

@@ -4,39 +4,101 @@ A pipeline is a tuple; each entry is one rewrite, or a Repeat of rewrites that r
 applies. Rewrites are immutable, so these tuples can be shared and recombined: ``(MyRewrite(), *DEFAULT)``.
 """
 
+from convgraph.passes.algebra.associate_matmuls import AssociateMatmuls
+from convgraph.passes.algebra.compose_average_pool_into_conv import ComposeAveragePoolIntoConv
+from convgraph.passes.algebra.compose_channel_orders import ComposeChannelOrders
+from convgraph.passes.algebra.compose_convs import ComposeConvs
 from convgraph.passes.algebra.compose_matmuls import ComposeMatmuls
 from convgraph.passes.algebra.crop_dead_taps import CropDeadTaps
+from convgraph.passes.algebra.crop_interior_taps import CropInteriorTaps
+from convgraph.passes.algebra.distribute_pointwise_conv_over_concat import DistributePointwiseConvOverConcat
+from convgraph.passes.algebra.drop_pool_that_numbers_pixels import DropPoolThatNumbersPixels
+from convgraph.passes.algebra.drop_redundant_channels import DropRedundantChannels
 from convgraph.passes.algebra.drop_taps_that_see_padding import DropTapsThatSeePadding
-from convgraph.passes.algebra.fold_space_to_depth_into_conv import FoldSpaceToDepthIntoConv
-from convgraph.passes.algebra.lower_conv_transpose_to_sub_pixel import LowerConvTransposeToSubPixel
-from convgraph.passes.algebra.lower_depth_to_space_to_transpose import LowerDepthToSpaceToTranspose
-from convgraph.passes.algebra.lower_resize_to_expand import LowerResizeToExpand
-from convgraph.passes.algebra.split_conv_into_groups import SplitConvIntoGroups
-from convgraph.passes.algebra.split_conv_transpose_into_resize_and_conv import (
-    SplitConvTransposeIntoResizeAndConv,
+from convgraph.passes.algebra.fold_coordinate_channels import FoldCoordinateChannels
+from convgraph.passes.algebra.fold_nearest_resize_into_conv import FoldNearestResizeIntoConv
+from convgraph.passes.algebra.fold_nearest_resize_through_concat_into_conv import (
+    FoldNearestResizeThroughConcatIntoConv,
 )
+from convgraph.passes.algebra.fold_space_to_depth_into_conv import FoldSpaceToDepthIntoConv
+from convgraph.passes.algebra.fuse_slices_into_space_to_depth import FuseSlicesIntoSpaceToDepth
+from convgraph.passes.algebra.lower_conv_transpose_of_pixel_to_conv import LowerConvTransposeOfPixelToConv
+from convgraph.passes.algebra.lower_conv_transpose_to_conv import LowerConvTransposeToConv
+from convgraph.passes.algebra.lower_interpolating_conv_transpose_to_resize import (
+    LowerInterpolatingConvTransposeToResize,
+)
+from convgraph.passes.algebra.merge_added_constants import MergeAddedConstants
+from convgraph.passes.algebra.merge_parallel_branches import MergeParallelBranches
+from convgraph.passes.algebra.merge_sibling_convs import MergeSiblingConvs
+from convgraph.passes.algebra.move_monotone_after_max_pool import MoveMonotoneAfterMaxPool
+from convgraph.passes.algebra.move_pointwise_conv_after_average_pool import MovePointwiseConvAfterAveragePool
+from convgraph.passes.algebra.move_pointwise_conv_before_resize import MovePointwiseConvBeforeResize
+from convgraph.passes.algebra.propagate_stride import PropagateStride
+from convgraph.passes.algebra.split_conv_along_split import SplitConvAlongSplit
+from convgraph.passes.algebra.split_conv_into_groups import SplitConvIntoGroups
 from convgraph.passes.algebra.split_depthwise_separable import SplitDepthwiseSeparable
 from convgraph.passes.algebra.split_spatially_separable import SplitSpatiallySeparable
+from convgraph.passes.approximate.split_low_rank_conv import SplitLowRankConv
+from convgraph.passes.approximate.split_nearly_boxed_conv_transpose import SplitNearlyBoxedConvTranspose
+from convgraph.passes.approximate.split_nearly_depthwise_separable import SplitNearlyDepthwiseSeparable
+from convgraph.passes.approximate.split_nearly_spatially_separable import SplitNearlySpatiallySeparable
+from convgraph.passes.cleanup.compose_pads import ComposePads
 from convgraph.passes.cleanup.drop_unread_values import DropUnreadValues
 from convgraph.passes.cleanup.fold_constants import FoldConstants
+from convgraph.passes.cleanup.fold_matrix_inverse import FoldMatrixInverse
+from convgraph.passes.cleanup.fold_reshape_target import FoldReshapeTarget
+from convgraph.passes.cleanup.fold_resize_sizes import FoldResizeSizes
+from convgraph.passes.cleanup.fold_static_dimensions import FoldStaticDimensions
 from convgraph.passes.cleanup.fold_static_shape import FoldStaticShape
+from convgraph.passes.cleanup.fuse_sequence_into_slice import FuseSequenceIntoSlice
+from convgraph.passes.cleanup.fuse_slices_into_wrap_pad import FuseSlicesIntoWrapPad
 from convgraph.passes.cleanup.remove_dropout import RemoveDropout
 from convgraph.passes.cleanup.remove_identity import RemoveIdentity
 from convgraph.passes.fusion.absorb_pad_into_average_pool import AbsorbPadIntoAveragePool
 from convgraph.passes.fusion.absorb_pad_into_conv import AbsorbPadIntoConv
 from convgraph.passes.fusion.absorb_pad_into_max_pool import AbsorbPadIntoMaxPool
+from convgraph.passes.fusion.absorb_slice_into_conv import AbsorbSliceIntoConv
+from convgraph.passes.fusion.commute_slice_with_conv import CommuteSliceWithConv
 from convgraph.passes.fusion.fold_batchnorm_into_conv import FoldBatchnormIntoConv
 from convgraph.passes.fusion.fold_batchnorm_into_gemm import FoldBatchnormIntoGemm
 from convgraph.passes.fusion.fold_batchnorm_into_next_conv import FoldBatchnormIntoNextConv
+from convgraph.passes.fusion.fold_channel_order_into_conv import FoldChannelOrderIntoConv
+from convgraph.passes.fusion.fold_channel_order_into_next_conv import FoldChannelOrderIntoNextConv
+from convgraph.passes.fusion.fold_prelu_into_leaky_relu import FoldPreluIntoLeakyRelu
 from convgraph.passes.fusion.fold_scale_into_conv import FoldScaleIntoConv
 from convgraph.passes.fusion.fold_scale_into_gemm import FoldScaleIntoGemm
 from convgraph.passes.fusion.fold_scale_into_next_conv import FoldScaleIntoNextConv
+from convgraph.passes.fusion.fold_shift_into_border_map import FoldShiftIntoBorderMap
 from convgraph.passes.fusion.fold_shift_into_conv import FoldShiftIntoConv
 from convgraph.passes.fusion.fold_shift_into_gemm import FoldShiftIntoGemm
 from convgraph.passes.fusion.fold_shift_into_next_conv import FoldShiftIntoNextConv
 from convgraph.passes.fusion.fuse_activation_into_conv import FuseActivationIntoConv
+from convgraph.passes.fusion.fuse_clip_into_hard_sigmoid import FuseClipIntoHardSigmoid
+from convgraph.passes.fusion.fuse_gathered_windows_into_conv import FuseGatheredWindowsIntoConv
+from convgraph.passes.fusion.fuse_max_into_clip import FuseMaxIntoClip
+from convgraph.passes.fusion.fuse_max_into_leaky_relu import FuseMaxIntoLeakyRelu
+from convgraph.passes.fusion.fuse_scatter_into_max_unpool import FuseScatterIntoMaxUnpool
 from convgraph.passes.fusion.fuse_sigmoid_mul_into_swish import FuseSigmoidMulIntoSwish
+from convgraph.passes.fusion.fuse_transposed_gather_into_gather import FuseTransposedGatherIntoGather
 from convgraph.passes.fusion.fuse_transposed_matmul_into_conv import FuseTransposedMatmulIntoConv
+from convgraph.passes.fusion.fuse_transposed_scatters_into_concat import (
+    FuseTransposedScattersIntoConcat,
+)
+from convgraph.passes.lowering.lower_batchnorm_to_mul_and_add import LowerBatchnormToMulAndAdd
+from convgraph.passes.lowering.lower_conv_transpose_to_sub_pixel import LowerConvTransposeToSubPixel
+from convgraph.passes.lowering.lower_depth_to_space_to_transpose import LowerDepthToSpaceToTranspose
+from convgraph.passes.lowering.lower_global_average_pool_to_reduce_mean import (
+    LowerGlobalAveragePoolToReduceMean,
+)
+from convgraph.passes.lowering.lower_hard_sigmoid_to_clip import LowerHardSigmoidToClip
+from convgraph.passes.lowering.lower_hard_swish_to_hard_sigmoid import LowerHardSwishToHardSigmoid
+from convgraph.passes.lowering.lower_linear_resize_to_conv import LowerLinearResizeToConv
+from convgraph.passes.lowering.lower_prelu_to_relu import LowerPreluToRelu
+from convgraph.passes.lowering.lower_resize_to_expand import LowerResizeToExpand
+from convgraph.passes.lowering.lower_space_to_depth_to_transpose import LowerSpaceToDepthToTranspose
+from convgraph.passes.lowering.split_conv_transpose_into_resize_and_conv import (
+    SplitConvTransposeIntoResizeAndConv,
+)
 from convgraph.passes.pipeline import AnyRewrite, Application, Pipeline, Repeat, Trace
 from convgraph.passes.rewrite import PricedRewrite, Refusal, Requirement, Rewrite, requirement
 
@@ -51,44 +113,99 @@ __all__ = [
     "FOLDING",
     "FUSION",
     "LOWERING",
+    "SETTLING",
     "AbsorbPadIntoAveragePool",
     "AbsorbPadIntoConv",
     "AbsorbPadIntoMaxPool",
+    "AbsorbSliceIntoConv",
     "AnyRewrite",
     "Application",
+    "AssociateMatmuls",
+    "CommuteSliceWithConv",
+    "ComposeAveragePoolIntoConv",
+    "ComposeChannelOrders",
+    "ComposeConvs",
     "ComposeMatmuls",
+    "ComposePads",
     "CropDeadTaps",
+    "CropInteriorTaps",
+    "DistributePointwiseConvOverConcat",
+    "DropPoolThatNumbersPixels",
+    "DropRedundantChannels",
     "DropTapsThatSeePadding",
     "DropUnreadValues",
     "FoldBatchnormIntoConv",
     "FoldBatchnormIntoGemm",
     "FoldBatchnormIntoNextConv",
+    "FoldChannelOrderIntoConv",
+    "FoldChannelOrderIntoNextConv",
     "FoldConstants",
+    "FoldCoordinateChannels",
+    "FoldMatrixInverse",
+    "FoldNearestResizeIntoConv",
+    "FoldNearestResizeThroughConcatIntoConv",
+    "FoldPreluIntoLeakyRelu",
+    "FoldReshapeTarget",
+    "FoldResizeSizes",
     "FoldScaleIntoConv",
     "FoldScaleIntoGemm",
     "FoldScaleIntoNextConv",
+    "FoldShiftIntoBorderMap",
     "FoldShiftIntoConv",
     "FoldShiftIntoGemm",
     "FoldShiftIntoNextConv",
     "FoldSpaceToDepthIntoConv",
+    "FoldStaticDimensions",
     "FoldStaticShape",
     "FuseActivationIntoConv",
+    "FuseClipIntoHardSigmoid",
+    "FuseGatheredWindowsIntoConv",
+    "FuseMaxIntoClip",
+    "FuseMaxIntoLeakyRelu",
+    "FuseScatterIntoMaxUnpool",
+    "FuseSequenceIntoSlice",
     "FuseSigmoidMulIntoSwish",
+    "FuseSlicesIntoSpaceToDepth",
+    "FuseSlicesIntoWrapPad",
+    "FuseTransposedGatherIntoGather",
     "FuseTransposedMatmulIntoConv",
+    "FuseTransposedScattersIntoConcat",
+    "LowerBatchnormToMulAndAdd",
+    "LowerConvTransposeOfPixelToConv",
+    "LowerConvTransposeToConv",
     "LowerConvTransposeToSubPixel",
     "LowerDepthToSpaceToTranspose",
+    "LowerGlobalAveragePoolToReduceMean",
+    "LowerHardSigmoidToClip",
+    "LowerHardSwishToHardSigmoid",
+    "LowerInterpolatingConvTransposeToResize",
+    "LowerLinearResizeToConv",
+    "LowerPreluToRelu",
     "LowerResizeToExpand",
+    "LowerSpaceToDepthToTranspose",
+    "MergeAddedConstants",
+    "MergeParallelBranches",
+    "MergeSiblingConvs",
+    "MoveMonotoneAfterMaxPool",
+    "MovePointwiseConvAfterAveragePool",
+    "MovePointwiseConvBeforeResize",
     "Pipeline",
     "PricedRewrite",
+    "PropagateStride",
     "Refusal",
     "RemoveDropout",
     "RemoveIdentity",
     "Repeat",
     "Requirement",
     "Rewrite",
+    "SplitConvAlongSplit",
     "SplitConvIntoGroups",
     "SplitConvTransposeIntoResizeAndConv",
     "SplitDepthwiseSeparable",
+    "SplitLowRankConv",
+    "SplitNearlyBoxedConvTranspose",
+    "SplitNearlyDepthwiseSeparable",
+    "SplitNearlySpatiallySeparable",
     "SplitSpatiallySeparable",
     "Trace",
     "requirement",
@@ -98,6 +215,13 @@ CLEANUP: tuple[AnyRewrite, ...] = (
     RemoveDropout(),
     RemoveIdentity(),
     FoldStaticShape(),
+    FoldReshapeTarget(),
+    FuseSequenceIntoSlice(),
+    FuseSlicesIntoWrapPad(),
+    ComposePads(),
+    FoldResizeSizes(),
+    FoldStaticDimensions(),
+    FoldMatrixInverse(),
     FoldConstants(),
     DropUnreadValues(),
 )
@@ -106,26 +230,61 @@ FOLDING: tuple[AnyRewrite, ...] = (
     FoldBatchnormIntoConv(),
     FoldScaleIntoConv(),
     FoldShiftIntoConv(),
+    FuseMaxIntoClip(),
+    FuseClipIntoHardSigmoid(),
+    FuseMaxIntoLeakyRelu(),
+    FoldPreluIntoLeakyRelu(),
     FuseTransposedMatmulIntoConv(),
+    FuseGatheredWindowsIntoConv(),
+    FuseScatterIntoMaxUnpool(),
+    FuseTransposedGatherIntoGather(),
+    FuseTransposedScattersIntoConcat(),
     AbsorbPadIntoConv(),
     AbsorbPadIntoMaxPool(),
     AbsorbPadIntoAveragePool(),
+    AbsorbSliceIntoConv(),
+    CommuteSliceWithConv(),
     FoldBatchnormIntoNextConv(),
     FoldScaleIntoNextConv(),
     FoldShiftIntoNextConv(),
     FoldBatchnormIntoGemm(),
     FoldScaleIntoGemm(),
     FoldShiftIntoGemm(),
+    FoldChannelOrderIntoNextConv(),
+    FoldChannelOrderIntoConv(),
 )
 
 ALGEBRA: tuple[AnyRewrite, ...] = (
     ComposeMatmuls(),
+    AssociateMatmuls(),
+    MergeAddedConstants(),
+    ComposeConvs(),
+    MovePointwiseConvBeforeResize(),
+    MovePointwiseConvAfterAveragePool(),
+    DistributePointwiseConvOverConcat(),
+    MergeParallelBranches(),
+    FoldNearestResizeIntoConv(),
+    FoldNearestResizeThroughConcatIntoConv(),
+    MergeSiblingConvs(),
+    SplitConvAlongSplit(),
     CropDeadTaps(),
+    CropInteriorTaps(),
+    DropRedundantChannels(),
     DropTapsThatSeePadding(),
+    SplitConvIntoGroups(),
     SplitDepthwiseSeparable(),
     SplitSpatiallySeparable(),
-    SplitConvIntoGroups(),
     FoldSpaceToDepthIntoConv(),
+    FoldShiftIntoBorderMap(),
+    FuseSlicesIntoSpaceToDepth(),
+    ComposeChannelOrders(),
+    LowerConvTransposeOfPixelToConv(),
+    LowerConvTransposeToConv(),
+    LowerInterpolatingConvTransposeToResize(),
+    PropagateStride(),
+    FoldCoordinateChannels(),
+    ComposeAveragePoolIntoConv(),
+    DropPoolThatNumbersPixels(),
 )
 """The same function with fewer multiplications, where the target's costs say that it pays."""
 
@@ -134,18 +293,33 @@ FUSION: tuple[AnyRewrite, ...] = (
     FuseActivationIntoConv(),
 )
 
+SETTLING: tuple[AnyRewrite, ...] = (MoveMonotoneAfterMaxPool(),)
+"""What pays only where fusing has left something."""
+
 LOWERING: tuple[AnyRewrite, ...] = (
     SplitConvTransposeIntoResizeAndConv(),
     LowerConvTransposeToSubPixel(),
     LowerDepthToSpaceToTranspose(),
     LowerResizeToExpand(),
+    LowerSpaceToDepthToTranspose(),
+    LowerLinearResizeToConv(),
+    LowerGlobalAveragePoolToReduceMean(),
+    LowerBatchnormToMulAndAdd(),
+    LowerHardSigmoidToClip(),
+    LowerHardSwishToHardSigmoid(),
+    LowerPreluToRelu(),
 )
 """Operations spelled with others: applied only on request."""
 
-APPROXIMATE: tuple[AnyRewrite, ...] = ()
+APPROXIMATE: tuple[AnyRewrite, ...] = (
+    SplitNearlyDepthwiseSeparable(),
+    SplitNearlySpatiallySeparable(),
+    SplitLowRankConv(),
+    SplitNearlyBoxedConvTranspose(),
+)
 """Close but not the same: never applied unless asked for with an error budget."""
 
-ALL: tuple[AnyRewrite, ...] = (*CLEANUP, *FOLDING, *ALGEBRA, *FUSION, *LOWERING, *APPROXIMATE)
+ALL: tuple[AnyRewrite, ...] = (*CLEANUP, *FOLDING, *ALGEBRA, *FUSION, *SETTLING, *LOWERING, *APPROXIMATE)
 
 CLEAN: tuple[AnyRewrite | Repeat, ...] = (
     Repeat(*CLEANUP, *FOLDING),
@@ -156,6 +330,7 @@ EXACT: tuple[AnyRewrite | Repeat, ...] = (
     Repeat(*CLEANUP, *FOLDING),
     Repeat(*CLEANUP, *FOLDING, *ALGEBRA),
     Repeat(*FUSION),
+    Repeat(*SETTLING, PropagateStride()),  # past an activation that has moved, pixels may be skipped
 )
 
 DEFAULT = EXACT

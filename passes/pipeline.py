@@ -9,10 +9,12 @@ grows with the number of nodes and of applications, not with their product. Ever
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
-from convgraph.analysis.cost import Cost, node_cost
-from convgraph.errors import ConvgraphError, PassFailed
+from convgraph.analysis.cost import NOTHING, Cost, node_cost
+from convgraph.analysis.infer import assumed_sizes
+from convgraph.errors import CannotRun, ConvgraphError, PassFailed
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Constant, Op
@@ -83,7 +85,8 @@ class Pipeline:
     ) -> tuple[Graph, Trace]:
         """Apply the pipeline to a copy of ``graph``; at most ``stop_after`` applications.
 
-        Raises PassFailed when a rewrite raises or the result is not well-formed.
+        Raises PassFailed when a rewrite raises or the result is not well-formed, CannotRun where the model
+        itself turns out not to run.
         """
         run = _Run(graph.copy(), stop_after=stop_after, progress=progress)
         for step in self.steps:
@@ -99,11 +102,10 @@ class Pipeline:
         return Pipeline(step for step in steps if step.rewrites)
 
     def _check_order(self) -> None:
-        places = [(rewrite, index) for index, step in enumerate(self.steps) for rewrite in step.rewrites]
-        last = {rewrite.name: index for rewrite, index in places}
-        for rewrite, index in places:
+        last = {rewrite.name: index for index, step in enumerate(self.steps) for rewrite in step.rewrites}
+        for rewrite in self:
             for earlier in rewrite.after:
-                if last.get(earlier, -1) > index:
+                if last.get(earlier, -1) > last[rewrite.name]:
                     raise PassFailed(rewrite.name, found=f"before {earlier}", expected=f"after {earlier}")
 
 
@@ -114,11 +116,12 @@ class _Run:
         self, graph: Graph, *, stop_after: int | None, progress: Callable[[Application], None] | None
     ) -> None:
         self.graph = graph
+        self._sizes = assumed_sizes(graph)
         self._limit = stop_after
         self._patience = 100 + 50 * len(graph)
         self._progress = progress
         self._applications: list[Application] = []
-        self._refusals: dict[tuple[str, int], Refusal] = {}
+        self._refusals: dict[int, dict[str, Refusal]] = {}
 
     @property
     def _stopped(self) -> bool:
@@ -133,8 +136,8 @@ class _Run:
 
     def trace(self) -> Trace:
         """The record so far; refusals of nodes that are gone are dropped."""
-        current = (refusal for (_, node), refusal in self._refusals.items() if node in self.graph)
-        return Trace(applications=tuple(self._applications), refusals=tuple(current))
+        current = (told.values() for node, told in self._refusals.items() if node in self.graph)
+        return Trace(applications=tuple(self._applications), refusals=tuple(chain.from_iterable(current)))
 
     def _round(self, dispatch: "_Dispatch") -> bool:
         queue = deque(self.graph.nodes())
@@ -153,35 +156,39 @@ class _Run:
 
     def _visit(self, node: int, dispatch: "_Dispatch") -> Iterable[int]:
         """Try the rewrites that may start here; returns the nodes that the first one to apply touched."""
+        refused = self._refusals.get(node, {})
         for rewrite in dispatch.at(self.graph.op(node)):
+            refused.pop(rewrite.name, None)
             match = rewrite.find(self.graph, node)
             if match is None:
-                self._refusals.pop((rewrite.name, node), None)
                 continue
             at = self._name(node)
             refusal = rewrite.refusal(self.graph, match, at=at)
             if refusal is None:
-                self._refusals.pop((rewrite.name, node), None)
                 return self._apply(rewrite, match, node=node, at=at)
-            self._refusals[rewrite.name, node] = refusal
+            refused = self._refusals.setdefault(node, refused)
+            refused[rewrite.name] = refusal
         return ()
 
     def _apply(self, rewrite: AnyRewrite, match: object, *, node: int, at: str) -> Iterable[int]:
         start = self.graph.next_order
-        before = Cost(macs=0, bytes=0)
+        before = NOTHING
 
         def account(erased: int) -> None:
             nonlocal before
-            before += node_cost(self.graph, erased)
+            before += node_cost(self.graph, erased, sizes=self._sizes)
 
         edit = Edit(self.graph, near=node, on_erase=account)
         try:
             rewrite.apply(edit, match)
             edit.sweep()
+        except CannotRun:
+            raise
         except ConvgraphError as error:
             raise PassFailed(f"{rewrite.name} at {at}", found=str(error), expected="an edit") from error
         added = range(start, self.graph.next_order)
-        after = sum((node_cost(self.graph, n) for n in added if n in self.graph), Cost(macs=0, bytes=0))
+        costs = (node_cost(self.graph, n, sizes=self._sizes) for n in added if n in self.graph)
+        after = sum(costs, NOTHING)
         index = len(self._applications) + 1
         if index > self._patience:
             raise PassFailed(

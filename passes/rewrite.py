@@ -8,8 +8,10 @@ line of its docstring is the reason a user reads when it does not. ``apply`` may
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
+from convgraph.analysis.cost import Cost
 from convgraph.analysis.target import GenericTarget, Target
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph
@@ -69,8 +71,9 @@ class Rewrite(ABC, Generic[Match]):
     ``roots`` are the operations at which ``find`` can start. ``measure`` is a number that every application
     lowers, so that no two rewrites chase each other. ``after`` names rewrites that must not run later in a
     pipeline. ``exact`` is False for a rewrite that changes the function by more than rounding. ``lowers``
-    names the operations that it spells with others, for devices that lack them. ``needs_a_judge`` says that
-    counts do not settle whether it pays: it is left to targets whose costs predict time.
+    names the operations that it spells with others, for devices that lack them, ``makes`` those that it may
+    bring into a model without any. ``needs_a_judge`` says that counts do not settle whether it pays: it is
+    left to targets whose costs predict time.
     """
 
     name: ClassVar[str]
@@ -78,6 +81,7 @@ class Rewrite(ABC, Generic[Match]):
     after: ClassVar[tuple[str, ...]] = ()
     exact: ClassVar[bool] = True
     lowers: ClassVar[tuple[type[Op], ...]] = ()
+    makes: ClassVar[tuple[type[Op], ...]] = ()
     needs_a_judge: ClassVar[bool] = False
     measure: ClassVar[Measure] = staticmethod(op_count)
 
@@ -92,13 +96,10 @@ class Rewrite(ABC, Generic[Match]):
     @classmethod
     def requirements(cls) -> tuple[Requirement, ...]:
         """What must hold before ``apply``, in the order it is checked: the class's own, then its bases'."""
-        facts: dict[str, Callable[..., bool]] = {}
-        for base in cls.__mro__:
-            own = {n: f for n, f in vars(base).items() if getattr(f, "is_requirement", False)}
-            facts = {**facts, **{n: f for n, f in own.items() if n not in facts}}
+        facts = ((name, getattr(cls, name)) for name in _requirement_names(cls))
         return tuple(
             Requirement(name=name, reason=_first_sentence(fact.__doc__ or ""), holds=fact)
-            for name, fact in facts.items()
+            for name, fact in facts
         )
 
     @classmethod
@@ -110,9 +111,11 @@ class Rewrite(ABC, Generic[Match]):
 
     def refusal(self, graph: Graph, match: Match, *, at: str) -> Refusal | None:
         """The first requirement that does not hold for a match, or None when all do."""
-        for fact in self.requirements():
-            if not fact.holds(self, graph, match):
-                return Refusal(rewrite=self.name, at=at, requirement=fact.name, reason=fact.reason)
+        for name in _requirement_names(type(self)):
+            fact = getattr(self, name)
+            if not fact(graph, match):
+                reason = _first_sentence(fact.__doc__ or "")
+                return Refusal(rewrite=self.name, at=at, requirement=name, reason=reason)
         return None
 
 
@@ -132,13 +135,25 @@ class PricedRewrite(Rewrite[Match]):
     @requirement
     def it_is_cheaper_on_the_target(self, graph: Graph, m: Match) -> bool:
         """The target finds the result cheaper than what it replaces."""
+        before, after = self.costs(graph, m)
+        return (self.target or GenericTarget()).prefers(after, before=before)
+
+    def costs(self, graph: Graph, match: Match) -> tuple[Cost, Cost]:
+        """What the target says of the region to replace, and of what would stand in its place."""
         target = self.target or GenericTarget()
-        region = graph.region(self.replaces(graph, m))
+        region = graph.region(self.replaces(graph, match))
         before = target.cost(region)
         edit = Edit(region)
-        self.apply(edit, m)
+        self.apply(edit, match)
         edit.sweep()
-        return target.prefers(target.cost(region), before=before)
+        return before, target.cost(region)
+
+
+@cache
+def _requirement_names(cls: type[Rewrite[Any]]) -> tuple[str, ...]:
+    """Only the names are kept: what they stand for is looked up each time."""
+    own = ((n, f) for base in cls.__mro__ for n, f in vars(base).items())
+    return tuple(dict.fromkeys(name for name, fact in own if getattr(fact, "is_requirement", False)))
 
 
 def _first_sentence(doc: str) -> str:

@@ -37,8 +37,11 @@ FLOORS = {
 ROOF = {"compiler", "report", "cli", "__init__", "__main__"}
 # Which modules may reach the heavy packages; whoever is not listed may not.
 EXTERNAL = {
+    "loky": {"convgraph.numerics.contained"},
     "onnxruntime": {"convgraph.numerics.session"},
     "torch": {
+        "convgraph.importers.torch_algebra",
+        "convgraph.importers.torch_decisions",
         "convgraph.importers.torch_module",
         *(
             f"convgraph.exporters.torch_{part}"

@@ -28,7 +28,7 @@ def find_idle_weights(graph: Graph, node: int) -> Iterator[Finding]:
     if shifts is not None:
         yield from _dead_channels(where, filters, shifts)
         yield from _duplicates(where, op, filters, shifts)
-    yield from _dead_taps(where, op, filters)
+    yield from _dead_taps(where, filters)
 
 
 def _dead_channels(where: str, filters: Array, shifts: Array) -> Iterator[Finding]:
@@ -39,6 +39,7 @@ def _dead_channels(where: str, filters: Array, shifts: Array) -> Iterator[Findin
             where=where,
             what=f"{_of(dead, len(filters))} always 0: weights and bias are zero",
             remedy="prune them here, and what reads them in the layers that follow",
+            rewrite="drop-redundant-channels",
         )
 
 
@@ -60,10 +61,11 @@ def _duplicates(where: str, op: Conv | ConvTranspose, filters: Array, shifts: Ar
             where=where,
             what=f"{_of(list(repeated), len(filters))} the same as an earlier one ({_pairs(repeated)})",
             remedy="keep the earlier ones and add up the weights that read them in the layers that follow",
+            rewrite="drop-redundant-channels",
         )
 
 
-def _dead_taps(where: str, op: Conv | ConvTranspose, filters: Array) -> Iterator[Finding]:
+def _dead_taps(where: str, filters: Array) -> Iterator[Finding]:
     used = filters.any(axis=(0, 1))
     if not used.any():
         return
@@ -78,7 +80,7 @@ def _dead_taps(where: str, op: Conv | ConvTranspose, filters: Array) -> Iterator
         what=f"filters of {sizes_text(used.shape)} are zero outside {sizes_text(left)}: "
         f"{saved:.0%} of the multiplications are by zero",
         remedy="crop the zero rows and columns, and the pads with them",
-        rewrite="crop-dead-taps" if isinstance(op, Conv) else None,
+        rewrite="crop-dead-taps",
     )
 
 

@@ -66,7 +66,9 @@ def graph_cost(graph: Graph) -> Cost:
     return sum((node_cost(graph, node, types=types) for node in graph.compute_nodes()), NOTHING)
 
 
-def node_cost(graph: Graph, node: int, *, types: Types | None = None) -> Cost:
+def node_cost(
+    graph: Graph, node: int, *, types: Types | None = None, sizes: Mapping[str, int] | None = None
+) -> Cost:
     """The cost of running one node once.
 
     Conv, ConvTranspose, Gemm and MatMul have MACs; pooling, pointwise and data-moving operations have none. A
@@ -76,19 +78,19 @@ def node_cost(graph: Graph, node: int, *, types: Types | None = None) -> Cost:
     subgraphs, the cost is approximate.
 
     ``types`` are the types to count with; without them this looks at the node alone, and so knows less of a
-    graph with symbolic sizes than ``graph_cost`` does.
+    graph with symbolic sizes than ``graph_cost`` does. ``sizes`` are then the graph's ``assumed_sizes``, for
+    a caller who asks often: to find them means to look at every input.
     """
     op = graph.op(node)
     if isinstance(op, (Constant, Input)):
         return NOTHING
     operands = graph.operands(node)
-    known = _local_types(graph, node) if types is None else types
+    known = _local_types(graph, node, sizes) if types is None else types
     given = tuple(None if value is None else known[value] for value in operands)
     results = tuple(known[value] for value in graph.results(node))
     # An operand in two slots (x * x) is one read.
     distinct = {value: known[value] for value in operands if value is not None}
-    traffic = sum((_traffic(t) for t in (*distinct.values(), *results)), NOTHING)
-    return traffic + _macs(op, given, results) + _bodies(op)
+    return _traffic(*distinct.values(), *results) + _macs(op, given, results) + _bodies(op)
 
 
 def parameters(graph: Graph) -> int:
@@ -123,22 +125,29 @@ def types_at_assumed_sizes(graph: Graph) -> Types:
         return {v: at_sizes(graph, v, sizes) for node in graph.nodes() for v in graph.results(node)}
 
 
-def _local_types(graph: Graph, node: int) -> Types:
-    sizes = assumed_sizes(graph)
-    values = (*graph.operands(node), *graph.results(node))
-    return {value: at_sizes(graph, value, sizes) for value in values if value is not None}
+def _local_types(graph: Graph, node: int, sizes: Mapping[str, int] | None) -> Types:
+    values = [value for value in (*graph.operands(node), *graph.results(node)) if value is not None]
+    recorded = {value: graph.type(value) for value in values}
+    if all(type_.static_shape is not None for type_ in recorded.values()):
+        return recorded
+    sizes = assumed_sizes(graph) if sizes is None else sizes
+    return {value: at_sizes(graph, value, sizes) for value in values}
 
 
-def _traffic(type_: TensorType) -> Cost:
-    bits = 32 if type_.dtype is DataType.UNDEFINED else type_.dtype.bits
-    size = type_.size
-    if size is None:
-        return Cost(0, (_at_least(type_) * bits + 7) // 8, approximate=True)
-    return Cost(0, (size * bits + 7) // 8, approximate=type_.dtype is DataType.UNDEFINED)
+def _traffic(*types: TensorType) -> Cost:
+    total, approximate = 0, False
+    for type_ in types:
+        size, unknown = type_.size, type_.dtype is DataType.UNDEFINED
+        bits = 32 if unknown else type_.dtype.bits
+        total += ((_at_least(type_) if size is None else size) * bits + 7) // 8
+        approximate |= unknown or size is None
+    return Cost(0, total, approximate=approximate)
 
 
 def _macs(op: Op, operands: tuple[TensorType | None, ...], results: tuple[TensorType, ...]) -> Cost:
     factors = _mac_factors(op, operands, results)
+    if not factors and not isinstance(op, Opaque):
+        return NOTHING
     exact = all(isinstance(dim, int) for dim in factors)
     macs = math.prod(dim for dim in factors if isinstance(dim, int)) if factors else 0
     return Cost(macs, 0, approximate=not exact or _is_uncounted(op))
@@ -176,7 +185,8 @@ def _at_least(type_: TensorType) -> int:
 
 
 def _bodies(op: Op) -> Cost:
-    return sum((graph_cost(body) for body in _subgraphs(op)), NOTHING)
+    bodies = _subgraphs(op)
+    return sum((graph_cost(body) for body in bodies), NOTHING) if bodies else NOTHING
 
 
 def _subgraphs(op: Op) -> tuple[Graph, ...]:

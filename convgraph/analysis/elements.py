@@ -27,10 +27,11 @@ from convgraph.ir.ops import (
     Sub,
     Where,
 )
-from convgraph.ir.tensor import DataType, Known, TensorType
+from convgraph.ir.tensor import DataType, Known, Shape, TensorType
 
 _INTEGERS = (DataType.INT64, DataType.INT32)
 _LIMIT = 64  # elements: more is data, not a shape
+_LARGEST = (1 << 63) - 1  # beyond it, integers of a tensor wrap around
 
 Number = int | float
 
@@ -55,17 +56,19 @@ def _opaque(op: Opaque, operands: list[TensorType], *, count: int) -> Known | No
     if op.domain or not operands:
         return None
     if op.op_type == "Shape":
-        start, end = _attribute(op, "start", 0), _attribute(op, "end", None)
-        asked = operands[0].shape and operands[0].shape[start:end]
+        asked = asked_sizes(op, operands[0])
         return None if asked is None else TensorType(DataType.INT64, shape=asked).static_shape
     shape = operands[0].static_shape
     if op.op_type == "Size":
         return None if shape is None else (math.prod(shape),)
-    if op.op_type == "Gather" and len(operands) == 2:
-        return _gathered(*operands)
     if op.op_type == "ConstantOfShape":
         return (_fill(op),) * count
     return None
+
+
+def asked_sizes(op: Opaque, x: TensorType) -> Shape:
+    """The sizes that a Shape of x asks for: all, or those from ``start`` to before ``end``."""
+    return x.shape and x.shape[_attribute(op, "start", 0) : _attribute(op, "end", None)]
 
 
 def _fill(op: Opaque) -> Number:
@@ -75,16 +78,6 @@ def _fill(op: Opaque) -> Number:
     tensor = AttributeProto.FromString(op.encoded["value"]).t
     number: Number = numpy_helper.to_array(tensor).reshape(-1)[0].item()
     return number
-
-
-def _gathered(data: TensorType, indices: TensorType) -> Known | None:
-    """Elements of a vector, which has no axis but the first; negative indices count from the end."""
-    if data.rank != 1 or data.known is None or indices.ints is None:
-        return None
-    size = len(data.known)
-    if not all(-size <= index < size for index in indices.ints):
-        return None
-    return tuple(data.known[index] for index in indices.ints)
 
 
 def _attribute(op: Opaque, name: str, default: int | None) -> int | None:
@@ -102,9 +95,10 @@ def _computed(op: Op, operands: list[TensorType], *, count: int) -> Known | None
         return None
     wide = [column * count if len(column) == 1 else column for column in columns]
     try:
-        return tuple(calculate(*row) for row in zip(*wide, strict=True))
+        numbers = tuple(calculate(*row) for row in zip(*wide, strict=True))
     except (ArithmeticError, ValueError):  # division by zero, the floor of infinity
         return None
+    return None if any(abs(n) > _LARGEST for n in numbers) else numbers
 
 
 def _quotient(a: Number, b: Number) -> Number:

@@ -25,13 +25,14 @@ def assumed_sizes(graph: Graph) -> dict[str, int]:
     """A number for each symbol in the types of the graph's inputs, so that a graph without sizes has a cost.
 
     1 for a leading axis; for axis 1 the channels that a convolution reading the input expects; 64 elsewhere.
-    A symbol that stands in several places takes the first of these that applies to any of them.
+    A symbol that stands in several places takes the first of these that applies to any of them. Of a derived
+    symbol the names in it are assumed, so that "H" and "2*H" go together.
     """
     candidates: dict[str, set[int]] = {}
     for value in _supplied(graph):
         for axis, dim in enumerate(graph.type(value).shape or ()):
-            if isinstance(dim, str):
-                candidates.setdefault(dim, set()).add(_assumed(graph, value, axis))
+            for name in _names(dim) if isinstance(dim, str) else ():
+                candidates.setdefault(name, set()).add(_assumed(graph, value, axis))
     return {symbol: _preferred(sizes) for symbol, sizes in candidates.items()}
 
 
@@ -89,6 +90,14 @@ def evaluated(dim: Dim, sizes: Mapping[str, int]) -> Dim:
     tokens = _tokens(dim)
     number = None if tokens is None else _Expression(tokens, sizes).value()
     return dim if number is None else number
+
+
+def _names(symbol: str) -> list[str]:
+    """The names in a derived symbol; the symbol itself where it is none."""
+    tokens = _tokens(symbol) or []
+    names = [token for token in tokens if token.isidentifier()]
+    derived = bool(names) and _Expression(tokens, dict.fromkeys(names, EXTENT)).value() is not None
+    return names if derived else [symbol]
 
 
 def _supplied(graph: Graph) -> Iterator[Value]:

@@ -12,6 +12,7 @@ from convgraph.analysis.channels import find_idle_weights
 from convgraph.analysis.checkerboard import find_checkerboards
 from convgraph.analysis.finding import Finding
 from convgraph.analysis.infer import assumed_sizes, at_sizes
+from convgraph.analysis.inverses import find_ill_conditioned
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import BatchNormalization, Conv, ConvTranspose, Input, Opaque
 from convgraph.ir.ops.pool import Pool
@@ -215,6 +216,7 @@ def _fixed_inputs(graph: Graph) -> tuple[str, ...]:
 _CHECKS: tuple[Callable[[Graph, int], Iterator[Finding]], ...] = (
     find_checkerboards,
     find_idle_weights,
+    find_ill_conditioned,
     _bias_before_norm,
     _same_padding,
     _fast_path,

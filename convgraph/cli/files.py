@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import click
-from onnx import ModelProto
 
-from convgraph.exporters.onnx_model import ExternalData, replacing, save
+from convgraph.exporters.onnx_model import save
+from convgraph.exporters.replacing import replacing
 from convgraph.ir.graph import Graph
 
 STANDARD = "-"
@@ -41,16 +42,14 @@ def check_destination(out: str) -> None:
         raise click.UsageError(f"{out}: no folder {path.parent}; expected an existing one")
 
 
-def write_model(
-    graph: Graph,
-    out: str,
-    *,
-    external_data: ExternalData = "auto",
-    message: ModelProto | None = None,
-) -> None:
-    """Write a model to a file, in one step, or to standard output; ``message`` as in ``save``."""
-    place = sys.stdout.buffer if out == STANDARD else out
-    save(graph, place, external_data=external_data, message=message)
+def place(out: str) -> str | BinaryIO:
+    """What an output argument stands for: standard output for ``-``, else the file of that name."""
+    return sys.stdout.buffer if out == STANDARD else out
+
+
+def write_model(graph: Graph, out: str) -> None:
+    """Write a model to a file, in one step, or to standard output."""
+    save(graph, place(out))
 
 
 def write_text(path: str, text: str) -> None:

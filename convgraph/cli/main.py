@@ -15,6 +15,7 @@ from convgraph.errors import ConvgraphError, NotEquivalent, NotLowered, PassFail
 from convgraph.installed import ShadowedInstallation, part
 
 NO, REFUSED, FAULT, INTERRUPTED = 1, 2, 3, 130
+_LONGEST_LINE = 2000  # characters: names in a model may be of any length
 
 # The commands' modules import what they run, so their summaries are kept where reading them costs nothing.
 COMMANDS = {
@@ -24,6 +25,7 @@ COMMANDS = {
     "explain": "Tell what would be rewritten in a model, what is refused, and why.",
     "diff": "List what changed between two models, node by node.",
     "lint": "List what could be better about a model, each with its remedy.",
+    "visualize": "Draw the filters and feature maps of a model's convolutions.",
     "passes": "List every rewrite: name, equation, exact or not, requirements.",
     "demo": "List the built-in demo models, or write one.",
 }
@@ -91,6 +93,9 @@ def _status(run: Callable[[], object]) -> int:
             return _report_fault(error)
         _say(_line(error))
         return NO if isinstance(error, (NotEquivalent, NotLowered)) else REFUSED
+    except MemoryError as error:
+        _say(f"convgraph: not enough memory {error}".rstrip() + "; expected more of it; nothing written")
+        return NO
     except (click.Abort, KeyboardInterrupt):
         _say("convgraph: interrupted; nothing written")
         return INTERRUPTED
@@ -113,7 +118,9 @@ def _line(error: Exception) -> str:
 
 
 def _say(message: str) -> None:
-    click.echo(" ".join(message.split()), err=True)
+    line = " ".join(message.split())
+    kept = _LONGEST_LINE // 2
+    click.echo(line if len(line) <= _LONGEST_LINE else f"{line[:kept]} … {line[-kept:]}", err=True)
 
 
 def _report_fault(error: Exception) -> int:

@@ -1,6 +1,7 @@
 """``convgraph optimize``: rewrite a model, verify the result, write it."""
 
 import json
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -11,11 +12,19 @@ from convgraph.cli.files import (
     check_destination,
     default_output,
     model_source,
-    write_model,
+    place,
     write_text,
 )
 from convgraph.cli.main import NO
-from convgraph.cli.options import Shape, comparison, feeds_for, named_shape, names, shapes_by_name
+from convgraph.cli.options import (
+    Shape,
+    approximation,
+    comparison,
+    feeds_for,
+    named_shape,
+    names,
+    shapes_by_name,
+)
 from convgraph.cli.terminal import progress, show
 from convgraph.compiler.optimize import OptimizeResult, optimize
 from convgraph.errors import NotEquivalent
@@ -41,6 +50,8 @@ class Flags:
     outputs: tuple[str, ...] | None
     size_limit: int
     freeze_defaults: bool
+    allow_approximate: bool
+    max_error: float | None
     no_verify: bool
     allow_unverified: bool
     verify_timeout: float | None
@@ -103,6 +114,7 @@ class Flags:
 @click.option(
     "--freeze-defaults", is_flag=True, help="Initializers that a caller could override become constant."
 )
+@approximation
 @click.option("--no-verify", is_flag=True, help="Write the result without comparing it with the model.")
 @click.option("--allow-unverified", is_flag=True, help="Write a result that could not be compared, too.")
 @comparison
@@ -111,7 +123,7 @@ class Flags:
     type=click.Choice(["auto", "always", "never"]),
     default="auto",
     show_default=True,
-    help="Keep weights in a file of their own (auto: when the model is over 2 GB).",
+    help="Keep weights in a file of their own (auto: when MODEL does, or is over 2 GB).",
 )
 @click.option(
     "--report", multiple=True, metavar="FILE.json", help="Write what was done and why (repeatable)."
@@ -124,31 +136,41 @@ def command(**options: Any) -> int:
     """Rewrite MODEL into a faster one that computes the same.
 
     MODEL is an .onnx file, demo:NAME, or - for standard input. OUT defaults to MODEL's name with .opt.onnx,
-    beside it. The result is compared with MODEL in onnxruntime, and nothing is written unless they are equal.
+    beside it. The result is compared with MODEL in onnxruntime, and nothing is written unless they are equal,
+    or with --allow-approximate, within the error budget.
     """
     flags = Flags(**options)
     _check_usage(flags)
     result = _optimized(flags)
-    if flags.verbose:
-        _list_rewrites(result)
-    refusal = _refusal(result, flags)
-    if refusal is not None:
-        _write_reports(result, flags)
-        raise refusal
-    if flags.check:
-        _write_reports(result, flags)
-    else:
-        write_model(result.graph, flags.destination, external_data=flags.external_data, message=result.proto)
-        written = replace(result.optimized, path=flags.destination)
-        _write_reports(replace(result, optimized=written), flags)
+    with closing(result.ready):
+        if flags.verbose:
+            _list_rewrites(result)
+        _say_if_nothing_fits(result, flags)
+        refusal = _refusal(result, flags)
+        if refusal is not None:
+            _write_reports(result, flags)
+            raise refusal
+        _write(result, flags)
     if not flags.quiet and (flags.check or flags.destination != STANDARD):
         _show_outcome(result, flags)
     return NO if flags.check and result.changed else 0
 
 
+def _write(result: OptimizeResult, flags: Flags) -> None:
+    """The model and its reports; with ``--check`` the reports alone."""
+    if not flags.check:
+        result.ready.settle()
+        result = replace(result, optimized=replace(result.optimized, path=flags.destination))
+    _write_reports(result, flags)
+
+
 def _check_usage(flags: Flags) -> None:
     if flags.passes is not None and "none" in flags.passes and len(flags.passes) > 1:
         raise click.UsageError("--passes: 'none' with other names; expected none or names")
+    if flags.allow_approximate and flags.max_error is None:
+        raise click.UsageError("--allow-approximate: no error budget; expected --max-error E beside it")
+    if flags.max_error is not None and not flags.allow_approximate:
+        raise click.UsageError("--max-error: only for approximations; expected --allow-approximate beside it")
     if flags.external_data == "always" and flags.destination == STANDARD:
         raise click.UsageError("--external-data always: nowhere beside standard output; expected -o FILE")
     for path in flags.report:
@@ -182,6 +204,9 @@ def _optimized(flags: Flags) -> OptimizeResult:
             atol=flags.atol,
             feeds=feeds,
             verify_timeout=flags.verify_timeout,
+            max_error=flags.max_error,
+            destination=None if flags.check else place(flags.destination),
+            external_data=flags.external_data,
             progress=tell,
         )
 
@@ -202,6 +227,14 @@ def _refusal(result: OptimizeResult, flags: Flags) -> NotEquivalent | None:
     return NotEquivalent(flags.model, found=found, expected=f"equal outputs; nothing written{remedy}")
 
 
+def _say_if_nothing_fits(result: OptimizeResult, flags: Flags) -> None:
+    """An error budget that was given and not used."""
+    given = result.approximated
+    if given is not None and not given.steps and not flags.quiet:
+        why = given.reason or "nothing within the budget saves enough"
+        click.echo(f"{flags.model}: not approximated: {why}", err=True)
+
+
 def _write_reports(result: OptimizeResult, flags: Flags) -> None:
     text = json.dumps(summary(result), indent=2, allow_nan=False) + "\n" if flags.report else ""
     for path in flags.report:
@@ -219,5 +252,8 @@ def _show_outcome(result: OptimizeResult, flags: Flags) -> None:
 def _list_rewrites(result: OptimizeResult) -> None:
     for done in result.trace.applications:
         click.echo(f"{done.index:5} {done.rewrite} at {done.at}", err=True)
+    for step in result.approximated.steps if result.approximated else ():
+        errors = f"weight changed by {step.weight_error:.3g}, outputs off by {step.error:.3g} from here on"
+        click.echo(f"{step.index:5} {step.rewrite} at {step.at}, approximate: {errors}", err=True)
     for refusal in result.trace.refusals:
         click.echo(f"    - {refusal.rewrite} at {refusal.at}, refused: {refusal.reason}", err=True)

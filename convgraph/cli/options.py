@@ -43,12 +43,30 @@ _COMPARISON = (
     ),
 )
 
+_APPROXIMATION = (
+    click.option(
+        "--allow-approximate",
+        is_flag=True,
+        help="Also approximate, as far as --max-error allows, where it saves multiplications.",
+    ),
+    click.option(
+        "--max-error",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="E",
+        help="Error budget of all approximations together, as a part of each output's largest value, "
+        "measured on the inputs the outputs are compared on.",
+    ),
+)
+
 
 def comparison(command: _Command) -> _Command:
     """Add the options that say how two models are compared."""
-    for option in reversed(_COMPARISON):
-        command = option(command)
-    return command
+    return _with(_COMPARISON, command)
+
+
+def approximation(command: _Command) -> _Command:
+    """Add the options that allow approximations."""
+    return _with(_APPROXIMATION, command)
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -91,6 +109,12 @@ def feeds_for(source: Source, path: str | None, *, inputs: Sequence[str] = ()) -
     optional = {tensor.name for tensor in graph.initializer}
     names = inputs or [value.name for value in graph.input if value.name not in optional]
     return read_feeds(path, inputs=names)
+
+
+def _with(options: Sequence[Callable[[_Command], _Command]], command: _Command) -> _Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def _dim(text: str) -> int | str:

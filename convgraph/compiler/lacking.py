@@ -1,14 +1,16 @@
 """Operators that a device lacks: which rewrites spell them with others, and which nodes are left."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto
 from onnx.defs import ONNX_DOMAIN
 
+from convgraph.analysis.target import GenericTarget
 from convgraph.errors import NotLowered, UnsupportedOp
 from convgraph.importers.onnx_order import bodies
-from convgraph.passes import AnyRewrite, Trace
+from convgraph.passes import AnyRewrite, PricedRewrite, Trace
 
 _UNTOUCHED = "it stands in a body or function, where nothing is rewritten"
 _NO_WAY = "no rewrite spells it with other operators"
@@ -17,13 +19,15 @@ _NO_WAY = "no rewrite spells it with other operators"
 def lowering(without: Sequence[str], known: Iterable[AnyRewrite]) -> tuple[AnyRewrite, ...]:
     """Those of the known rewrites that spell one of these operators with others.
 
-    Operators are called as in ONNX, those of other domains ``DOMAIN::NAME``. Raises UnsupportedOp for a name
-    that no ONNX operator has.
+    Operators are called as in ONNX, those of other domains ``DOMAIN::NAME``. Where a rewrite asks what it
+    gains, operations are counted: no target's price for what the device lacks says anything there. Raises
+    UnsupportedOp for a name that no ONNX operator has.
     """
     for name in without:
         if "::" not in name and not onnx.defs.has(name, ONNX_DOMAIN):
             raise UnsupportedOp(name, found="no ONNX operator of this name", expected="e.g. ConvTranspose")
-    return tuple(r for r in known if any(op.__name__ in without for op in r.lowers))
+    chosen = (rewrite for rewrite in known if any(op.__name__ in without for op in rewrite.lowers))
+    return tuple(replace(r, target=GenericTarget()) if isinstance(r, PricedRewrite) else r for r in chosen)
 
 
 def check_lowered(

@@ -1,28 +1,34 @@
 """The main job, end to end: a model in, rewritten, written back as ONNX, proven equal in onnxruntime."""
 
-import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TypedDict
+from typing import IO, Any
 
 import onnx
 
 from convgraph.analysis.target import target_named
+from convgraph.compiler.approximate import Budgeted, within_budget
+from convgraph.compiler.comparison import Comparison
+from convgraph.compiler.facts import facts_after, facts_before
 from convgraph.compiler.lacking import check_lowered
 from convgraph.compiler.runtime import NodeRuntime
-from convgraph.compiler.selection import Level, PassList, select
-from convgraph.compiler.sources import Source, folder_of, naming, open_model, path_of, runnable
-from convgraph.exporters.onnx_model import to_onnx
+from convgraph.compiler.selection import Level, PassList, approximations, select
+from convgraph.compiler.sources import Source, folder_of, naming, open_model, runnable
+from convgraph.exporters.onnx_model import ExternalData, has_data_apart, ready
+from convgraph.exporters.sketch import differ
+from convgraph.exporters.staged import Place, Ready
 from convgraph.importers.onnx_model import from_onnx
 from convgraph.importers.onnx_overrides import cut, set_input_shapes
 from convgraph.ir.graph import Graph
 from convgraph.ir.tensor import Array
-from convgraph.numerics.compare import Verification, verify_models
-from convgraph.numerics.tolerance import accumulated_length
-from convgraph.passes import Trace
+from convgraph.numerics.compare import Verification
+from convgraph.passes import Pipeline, Trace
+from convgraph.passes.approximate.approximation import Approximation
 from convgraph.report.summary import FileFacts
 
 Progress = Callable[[str], None]
@@ -33,31 +39,34 @@ class OptimizeResult:
     """What a run made of a model.
 
     ``original`` is the graph as read (after shape overrides and cuts), ``graph`` the rewritten one and
-    ``proto`` its ONNX form, the very message that ``verification`` judged (None: not verified). ``seconds``
-    holds the time each stage took.
+    ``ready`` its ONNX form, the very one that ``verification`` judged (None: not verified).
+    ``approximated`` says what was approximated within an error budget (None: there was none), ``seconds`` how
+    long each stage took.
     """
 
     original: Graph
     graph: Graph
-    proto: onnx.ModelProto
+    ready: Ready
     trace: Trace
+    approximated: Budgeted | None
     verification: Verification | None
     seconds: Mapping[str, float]
     model: FileFacts
     optimized: FileFacts
 
     @property
+    def proto(self) -> onnx.ModelProto:
+        """The message of the result.
+
+        Of a model with its tensors in a file beside it, the message only names them: that file is there as
+        long as this result; ``convgraph.save`` writes one to keep.
+        """
+        return self.ready.message
+
+    @property
     def changed(self) -> bool:
         """Whether the rewrites make a difference to the file (ONNX cannot say fused, so fusing does not)."""
-        return bool(self.trace.applications) and encoded(to_onnx(self.original)) != encoded(self.proto)
-
-
-class _Bounds(TypedDict):
-    trials: int
-    rtol: float | None
-    atol: float | None
-    feeds: Sequence[Mapping[str, Array]] | None
-    timeout: float | None
+        return bool(self.trace.applications) and differ(self.original, self.graph)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,6 +103,9 @@ def optimize(
     atol: float | None = None,
     feeds: Sequence[Mapping[str, Array]] | None = None,
     verify_timeout: float | None = None,
+    max_error: float | None = None,
+    destination: str | os.PathLike[str] | IO[bytes] | None = None,
+    external_data: ExternalData = "auto",
     progress: Progress | None = None,
 ) -> OptimizeResult:
     """Rewrite a model into the same function with less work, and check that it is the same.
@@ -104,6 +116,11 @@ def optimize(
     ``input_shapes`` fixes shapes by input name, ``inputs`` and ``outputs`` cut the graph at values.
     Verification compares the model as read with the result in onnxruntime, optimisations off, on ``trials``
     seeded feeds or on ``feeds``; ``verify_timeout`` is in seconds. Its outcome is reported, not raised.
+    ``max_error`` is an error budget for approximations, relative to each output's largest value: they are
+    measured on the same feeds and verified to be within it; ``rtol`` and ``atol`` are for the exact part.
+    ``destination`` is where ``result.ready.settle()`` will put the result, and ``external_data`` how, as in
+    ``save``: a model with its tensors in a file beside it is written next to its place at once, or to a
+    temporary folder when it has none, and judged there.
 
     Raises InvalidModel, UnsupportedOp (unknown rewrite, operator, target), NotLowered and PassFailed.
     """
@@ -111,29 +128,110 @@ def optimize(
     with clock.stage("import"), naming(source):
         original = _requested(source, input_shapes=input_shapes, inputs=inputs, outputs=outputs)
         graph = from_onnx(original, freeze_defaults=freeze_defaults, base_dir=folder_of(source))
-    with clock.stage("passes"):
-        options = {"target": target_named(target), "size_limit": size_limit, "runtime": NodeRuntime()}
-        pipeline = select(level=level, passes=passes, skip=skip, options=options, without=without)
-        rewritten, trace = pipeline.run(graph, stop_after=stop_after)
-    with clock.stage("export"), naming(source):
-        proto = to_onnx(rewritten)
-        check_lowered(proto, without, pipeline=pipeline, trace=trace, stop_after=stop_after)
-    verification = None
-    if verify:
-        with clock.stage("verify"):
-            before = runnable(original, source, edited=bool(input_shapes or inputs or outputs))
-            bounds = _Bounds(trials=trials, rtol=rtol, atol=atol, feeds=feeds, timeout=verify_timeout)
-            verification = verify_models(before, proto, lengths=accumulated_length(graph), **bounds)
-    return OptimizeResult(
-        original=graph,
-        graph=rewritten,
-        proto=proto,
-        trace=trace,
-        verification=verification,
-        seconds={**clock.seconds, "total": sum(clock.seconds.values())},
-        model=_facts(original, path=path_of(source)),
-        optimized=_facts(proto, path=None),
+    options = {"target": target_named(target), "size_limit": size_limit, "runtime": NodeRuntime()}
+    pipeline = select(level=level, passes=passes, skip=skip, options=options, without=without)
+    near = approximations(passes=passes, skip=skip, options=options, budget=max_error)
+    before = partial(runnable, original, source, edited=bool(input_shapes or inputs or outputs))
+    run = Comparison(
+        graph=graph, before=before, trials=trials, feeds=feeds, rtol=rtol, atol=atol, timeout=verify_timeout
     )
+    place = Path(destination) if isinstance(destination, (str, os.PathLike)) else destination
+    out = _Destination(place=place, external_data=external_data, apart=has_data_apart(graph))
+    facts = facts_before(source, original, graph)
+    job = _Job(
+        source=source, model=facts, graph=graph, pipeline=pipeline, out=out, comparison=run, clock=clock
+    )
+    rewritten = job.rewritten(near, budget=max_error, stop_after=stop_after)
+    return job.finished(rewritten, without=without, stop_after=stop_after, verify=verify)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rewritten:
+    """What the rewrites made of a graph: exactly, and with what was then approximated."""
+
+    exact: Graph
+    graph: Graph
+    trace: Trace
+    budgeted: Budgeted | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Destination:
+    """Where the result is to go and in how many files; ``apart``: the model came in more than one."""
+
+    place: Place | None
+    external_data: ExternalData
+    apart: bool
+
+    def ready(self, graph: Graph) -> Ready:
+        """The result, whole and not yet there."""
+        return ready(graph, place=self.place, external_data=self.external_data, apart=self.apart)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One run under way, from the model as read."""
+
+    source: Source
+    model: FileFacts
+    graph: Graph
+    pipeline: Pipeline
+    out: _Destination
+    comparison: Comparison
+    clock: _Clock
+
+    def rewritten(
+        self, near: Sequence[Approximation[Any]], *, budget: float | None, stop_after: int | None
+    ) -> _Rewritten:
+        """The pipeline's result; with a budget for errors, approximated as far as it goes."""
+        with self.clock.stage("passes"), naming(self.source):
+            exact, trace = self.pipeline.run(self.graph, stop_after=stop_after)
+        if budget is None:
+            return _Rewritten(exact=exact, graph=exact, trace=trace)
+        with self.clock.stage("approximate"):
+            graph, trace, budgeted = within_budget(
+                exact,
+                near,
+                trace=trace,
+                budget=budget,
+                measure=self.comparison.yardstick,
+                stop_after=stop_after,
+            )
+        return _Rewritten(exact=exact, graph=graph, trace=trace, budgeted=budgeted)
+
+    def finished(
+        self, done: _Rewritten, *, without: Sequence[str], stop_after: int | None, verify: bool
+    ) -> OptimizeResult:
+        """The result as ONNX, and the verdict on it."""
+        with ExitStack() as undo:
+            with self.clock.stage("export"), naming(self.source):
+                made = self.out.ready(done.graph)
+                undo.callback(made.close)
+                check_lowered(
+                    made.message, without, pipeline=self.pipeline, trace=done.trace, stop_after=stop_after
+                )
+            verification = None
+            if verify:
+                with self.clock.stage("verify"):
+                    verification = self._verdict(done, made)
+            undo.pop_all()
+        return OptimizeResult(
+            original=self.graph,
+            graph=done.graph,
+            ready=made,
+            trace=done.trace,
+            approximated=done.budgeted,
+            verification=verification,
+            seconds={**self.clock.seconds, "total": sum(self.clock.seconds.values())},
+            model=self.model,
+            optimized=facts_after(made),
+        )
+
+    def _verdict(self, done: _Rewritten, made: Ready) -> Verification:
+        if done.budgeted is None or not done.budgeted.steps:
+            return self.comparison.equal(made.opened)
+        with closing(ready(done.exact, place=None)) as exact:
+            return self.comparison.within(done.budgeted, exact=exact.opened, result=made.opened)
 
 
 def _requested(
@@ -148,19 +246,3 @@ def _requested(
     if input_shapes:
         model = set_input_shapes(model, input_shapes)
     return cut(model, inputs=inputs, outputs=outputs) if inputs or outputs else model
-
-
-def encoded(model: onnx.ModelProto) -> bytes:
-    """A model's bytes, the same for equal models."""
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-def _facts(model: onnx.ModelProto, *, path: Path | None) -> FileFacts:
-    content = encoded(model)
-    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
-    return FileFacts(
-        path=None if path is None else str(path),
-        sha256=hashlib.sha256(content).hexdigest(),
-        bytes=len(content),
-        opset=opset,
-    )

@@ -8,11 +8,11 @@ from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.graph import Graph, Header, NodeInfo, Value, ValueInfo
 from convgraph.ir.ops import Constant
 from convgraph.ir.tensor import Array, TensorType
-from convgraph.numerics.session import run_model
+from convgraph.numerics.contained import run_contained
 
 
 class NodeRuntime:
-    """Single nodes of a graph: typed by ONNX's inference, computed by onnxruntime, optimisations off."""
+    """Single nodes of a graph: typed by ONNX's inference, computed by onnxruntime apart."""
 
     def types(self, graph: Graph, node: int) -> tuple[TensorType, ...]:
         """What ONNX's inference says of the named results on these very operands; () when it cannot."""
@@ -25,9 +25,9 @@ class NodeRuntime:
     def compute(self, graph: Graph, node: int) -> tuple[Array | None, ...]:
         """The results; None for one without a name, which nobody asked for.
 
-        Raises ConvgraphError when the runtime cannot.
+        Raises ConvgraphError when the runtime cannot, crashes or takes too long.
         """
-        computed = run_model(_alone(graph, node), {})
+        computed = run_contained(_alone(graph, node))
         return tuple(computed.get(graph.value_name(result)) for result in graph.results(node))
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from importlib.metadata import entry_points
-from typing import Literal
+from typing import Any, Literal
 
 from convgraph.analysis.target import Target
 from convgraph.compiler.lacking import lowering
 from convgraph.errors import UnsupportedOp
-from convgraph.passes import ALL, CLEAN, EXACT, AnyRewrite, Pipeline, Repeat
+from convgraph.passes import ALL, APPROXIMATE, CLEAN, EXACT, AnyRewrite, Pipeline, Repeat
+from convgraph.passes.approximate.approximation import Approximation
 
 Level = Literal["clean", "exact"]
 PassList = Sequence[str | AnyRewrite | Repeat]
@@ -33,13 +34,14 @@ def select(
     options: Mapping[str, object],
     without: Sequence[str] = (),
 ) -> Pipeline:
-    """The pipeline of a run.
+    """The pipeline of a run, without approximations: those are for ``approximations``.
 
     ``passes`` None is the whole pipeline of the level, as far as the target can judge it. Names narrow it,
     keeping its order, and add what it lacks at the end; ``("none",)`` is empty. Rewrites and Repeats among
     them make a pipeline of exactly those entries, in that order. ``options`` go to the rewrites with fields
     of these names (``size_limit``, ``runtime``, ``target``), unless they were given values of their own.
-    Rewrites that spell the operators ``without`` with others run together at the end. Raises UnsupportedOp
+    Rewrites that spell the operators ``without`` with others run together after all, and then the pipeline
+    once more on what they made; rewrites that would make such an operator are left out. Raises UnsupportedOp
     for a name no rewrite, or no operator, has.
     """
     known = available()
@@ -47,18 +49,67 @@ def select(
     if passes is None:
         chosen = Pipeline(LEVELS[level]).without(_undecided(options.get("target")))
     elif all(isinstance(entry, str) for entry in passes):
-        chosen = _named([str(entry) for entry in passes if entry != NONE], level=level, known=known)
+        exact = [str(entry) for entry in passes if entry != NONE and known[str(entry)].exact]
+        chosen = _named(exact, level=level, known=known)
     else:
-        listed = (known[entry] if isinstance(entry, str) else entry for entry in passes if entry != NONE)
-        chosen = Pipeline(listed)
-    lowered = Repeat(*lowering(without, known.values()))
-    return _configured(Pipeline((*chosen.steps, lowered)).without(skip), options)
+        whole = Pipeline(_listed(passes, known))
+        chosen = whole.without([rewrite.name for rewrite in whole if not rewrite.exact])
+    chosen = chosen.without([r.name for r in chosen if any(op.__name__ in without for op in r.makes)])
+    if lowered := lowering(without, known.values()):
+        chosen = Pipeline((*chosen.steps, Repeat(*lowered), *chosen.steps))
+    return _configured(chosen.without(skip), options)
+
+
+def approximations(
+    *,
+    passes: PassList | None,
+    skip: Sequence[str],
+    options: Mapping[str, object],
+    budget: float | None,
+) -> tuple[Approximation[Any], ...]:
+    """The approximations of a run, to be chosen from within the error budget.
+
+    ``passes`` None stands for all that save multiplications, a list for those in it. The target of the
+    ``options`` has a say where it judges; where it does not, multiplications count. Raises UnsupportedOp for
+    an approximation that is asked for without a budget, and for any other rewrite that is not exact.
+    """
+    if budget is not None and not budget > 0:
+        raise UnsupportedOp("max_error", found=f"{budget}", expected="an error above 0, such as 0.01")
+    known = available()
+    if passes is None:
+        chosen = [rewrite for rewrite in APPROXIMATE if not getattr(rewrite, "on_request", False)]
+    else:
+        chosen = [rewrite for rewrite in Pipeline(_listed(passes, known)) if not rewrite.exact]
+        _check_inexact(chosen, budget=budget)
+    if budget is None:
+        return ()
+    given = {name: option for name, option in options.items() if name != "target" or _judges(option)}
+    kept = (_given(rewrite, given) for rewrite in chosen if rewrite.name not in skip)
+    return tuple(rewrite for rewrite in kept if isinstance(rewrite, Approximation))
+
+
+def _listed(passes: PassList, known: Mapping[str, AnyRewrite]) -> list[AnyRewrite | Repeat]:
+    return [known[entry] if isinstance(entry, str) else entry for entry in passes if entry != NONE]
+
+
+def _check_inexact(rewrites: Iterable[AnyRewrite], *, budget: float | None) -> None:
+    for rewrite in rewrites:
+        if not isinstance(rewrite, Approximation):
+            found = "a rewrite that is not exact"
+            raise UnsupportedOp(rewrite.name, found=found, expected="an exact one or an Approximation")
+        if budget is None:
+            found = "an approximation without an error budget"
+            expected = "--allow-approximate --max-error E, or max_error=E"
+            raise UnsupportedOp(rewrite.name, found=found, expected=expected)
 
 
 def _undecided(target: object) -> list[str]:
     """The rewrites that wait for a target that judges; by name they can be asked for all the same."""
-    judges = not isinstance(target, Target) or target.judges
-    return [] if judges else [rewrite.name for rewrite in ALL if rewrite.needs_a_judge]
+    return [] if _judges(target) else [rewrite.name for rewrite in ALL if rewrite.needs_a_judge]
+
+
+def _judges(target: object) -> bool:
+    return not isinstance(target, Target) or target.judges
 
 
 def _named(names: Sequence[str], *, level: Level, known: dict[str, AnyRewrite]) -> Pipeline:

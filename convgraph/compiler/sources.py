@@ -1,20 +1,22 @@
 """Where a model comes from: a file, bytes, a protobuf message, a Graph, or a built-in demo."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import onnx
-from onnx.external_data_helper import load_external_data_for_model, uses_external_data
+from onnx.external_data_helper import uses_external_data
 
 from convgraph.errors import InvalidModel, NotLowered
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.importers.demo import demo
 from convgraph.importers.onnx_model import from_onnx, read
-from convgraph.importers.onnx_order import bodies
 from convgraph.ir.graph import Graph
+from convgraph.numerics.structure import tensors_in
 
 Source = str | os.PathLike[str] | bytes | BinaryIO | onnx.ModelProto | Graph
 
@@ -44,28 +46,37 @@ def load(source: Source, *, freeze_defaults: bool = False) -> Graph:
         return from_onnx(open_model(source), freeze_defaults=freeze_defaults, base_dir=folder_of(source))
 
 
-def runnable(model: onnx.ModelProto, source: Source, *, edited: bool = False) -> onnx.ModelProto | Path:
+@contextmanager
+def runnable(
+    model: onnx.ModelProto, source: Source, *, edited: bool = False
+) -> Iterator[onnx.ModelProto | Path]:
     """What a runtime can open anywhere: the model itself, unless its weights lie beside the source.
 
-    Then it is the source's path, or for a model ``edited`` since it was read, one with the weights inside.
+    Then it is the source's path, or for a model ``edited`` since it was read, that of a copy.
     """
     path = path_of(source)
-    if path is None or not _has_external_data(model.graph):
-        return model
-    if not edited:
-        return path
-    whole = onnx.ModelProto()
-    whole.CopyFrom(model)
-    load_external_data_for_model(whole, os.fspath(path.parent))
-    return whole
+    if path is None or not any(map(uses_external_data, tensors_in(model.graph))):
+        yield model
+    elif not edited:
+        yield path
+    else:
+        with tempfile.TemporaryDirectory(prefix="convgraph-") as folder:
+            yield _copied(model, path.parent, into=Path(folder))
 
 
-def _has_external_data(graph: onnx.GraphProto) -> bool:
-    """Whether a tensor of a graph, or of a body in it, lies in a file of its own."""
-    held = (attribute.t for node in graph.node for attribute in node.attribute if attribute.HasField("t"))
-    if any(map(uses_external_data, (*graph.initializer, *held))):
-        return True
-    return any(_has_external_data(body) for node in graph.node for body in bodies(node))
+def _copied(model: onnx.ModelProto, beside: Path, *, into: Path) -> Path:
+    """The path of a model written into another folder, with the files its tensors lie in."""
+    files = (
+        entry.value for t in tensors_in(model.graph) for entry in t.external_data if entry.key == "location"
+    )
+    for location in {*files}:
+        (into / location).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(beside / location, into / location)
+    path = into / "model.onnx"
+    while path.exists():  # a data file of that name
+        path = path.with_name(f"_{path.name}")
+    path.write_bytes(model.SerializeToString())
+    return path
 
 
 @contextmanager

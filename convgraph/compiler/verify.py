@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from convgraph.compiler.sources import Source, folder_of, naming, open_model, runnable
 from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.tensor import Array
-from convgraph.numerics.compare import Verification, verify_models
+from convgraph.numerics.compare import Verification
+from convgraph.numerics.contained import verify_contained
 from convgraph.numerics.tolerance import accumulated_length
 
 
@@ -27,14 +28,15 @@ def verify(
     original = open_model(before)
     with naming(before):
         graph = from_onnx(original, base_dir=folder_of(before))
-    return verify_models(
-        runnable(original, before),
-        runnable(open_model(after), after),
-        lengths=accumulated_length(graph),
-        trials=trials,
-        seed=seed,
-        rtol=rtol,
-        atol=atol,
-        feeds=feeds,
-        timeout=timeout,
-    )
+    with runnable(original, before) as old, runnable(open_model(after), after) as new:
+        return verify_contained(
+            old,
+            new,
+            lengths=accumulated_length(graph),
+            trials=trials,
+            seed=seed,
+            rtol=rtol,
+            atol=atol,
+            feeds=feeds,
+            timeout=timeout,
+        )

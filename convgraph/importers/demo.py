@@ -1,4 +1,4 @@
-"""The built-in demo models: five well-known kinds of convolutional network, built here and seeded by name.
+"""The built-in demo models: well-known kinds of convolutional network, built here and seeded by name.
 
 They look the way models come out of training frameworks, with what a compiler is there to find:
 normalisations, scales and shifts after convolutions, identities, inference-time dropout, arithmetic on
@@ -12,7 +12,9 @@ from types import MappingProxyType
 import numpy as np
 
 from convgraph.errors import InvalidModel
+from convgraph.importers.demo_classifiers import CLASSIFIERS
 from convgraph.importers.demo_layers import LINEAR_GAIN, RELU_GAIN, Net
+from convgraph.importers.demo_maps import MAPS
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import (
     Add,
@@ -298,5 +300,13 @@ def _coupling(net: Net, x: Value, *, name: str) -> tuple[Value, Value]:
 
 
 _MODELS: Mapping[str, Callable[[Net], None]] = MappingProxyType(
-    {"resnet": _resnet, "unet": _unet, "mobilenet": _mobilenet, "pixelcnn": _pixelcnn, "glow": _glow}
+    {
+        "resnet": _resnet,
+        "unet": _unet,
+        "mobilenet": _mobilenet,
+        "pixelcnn": _pixelcnn,
+        "glow": _glow,
+        **CLASSIFIERS,
+        **MAPS,
+    }
 )

@@ -1,5 +1,6 @@
 """Layers for the demo models: a GraphBuilder whose weights are drawn from a generator seeded by a name."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from convgraph.ir.ops import (
     Flatten,
     Gemm,
     GlobalAveragePool,
+    MaxPool,
     Op,
     Split,
 )
@@ -94,6 +96,21 @@ class Net:
             operands.append(self.weight(self.normal(out, scale=0.1), name=f"{name}.bias"))
         op = Conv.of(2, strides=stride, pads=size // 2, group=group)
         return self.add(op, x, *operands, name=name)
+
+    def window(
+        self, x: Value, out: int, kernel: Sequence[int], op: Conv, *, name: str, gain: float = RELU_GAIN
+    ) -> Value:
+        """A convolution with a window of any size over any number of axes, and a bias."""
+        per_group = self.channels(x) // op.group
+        scale = np.sqrt(gain / (per_group * math.prod(kernel)))
+        weight = self.weight(self.normal(out, per_group, *kernel, scale=scale), name=f"{name}.weight")
+        return self.add(
+            op, x, weight, self.weight(self.normal(out, scale=0.1), name=f"{name}.bias"), name=name
+        )
+
+    def pooled(self, x: Value, *, name: str) -> Value:
+        """The largest of every 3 by 3, at every second position."""
+        return self.add(MaxPool.of((3, 3), strides=2), x, name=name)
 
     def doubled(self, x: Value, out: int, *, name: str) -> Value:
         """A transposed convolution to twice the height and width."""

@@ -14,7 +14,7 @@ from convgraph.importers.onnx_nodes import explicit_padding, typed, without_unre
 from convgraph.importers.onnx_order import captures, inner_names, label, read_names, sorted_nodes
 from convgraph.importers.onnx_tensors import read_tensor
 from convgraph.importers.onnx_types import Inferred, infer_node, is_dense, tensor_type
-from convgraph.importers.onnx_view import NodeView, Typed
+from convgraph.importers.onnx_view import NodeView, Typed, check_counts
 from convgraph.ir.graph import Graph, Header, NodeInfo, Value, ValueInfo
 from convgraph.ir.ops.base import Op
 from convgraph.ir.ops.constant import Constant, Input
@@ -23,6 +23,7 @@ from convgraph.ir.ops.opaque import Opaque
 from convgraph.ir.tensor import UNKNOWN, Tensor, TensorType
 
 _SMALL = 64  # elements: what ONNX's rule for one node may want to see
+_LARGEST = (1 << 63) - 1
 LEFTOVER = ""
 """Key in ``Opaque.encoded`` (no attribute's name is empty) of a NodeProto holding a node's further fields."""
 
@@ -200,6 +201,7 @@ class _GraphReader:
             types = types[:-1]
         try:
             inferred = op.infer_all(tuple(types))
+            _check_sizes(inferred)
             return self._pieces(node, inferred, data=types[0]) if isinstance(op, Split) else inferred
         except InvalidModel as error:
             if self.setting.body:
@@ -225,6 +227,8 @@ class _GraphReader:
         ]
 
     def _add_opaque(self, node: NodeProto, *, operands: Sequence[Value | None], info: NodeInfo) -> None:
+        if (node.domain, node.op_type) not in self.setting.functions:
+            check_counts(node, opset=self.setting.opset)
         bodies, captured = self._bodies(node)
         op = Opaque(
             domain="" if node.domain in ONNX_DOMAINS else node.domain,
@@ -241,6 +245,8 @@ class _GraphReader:
     def _encoded(self, node: NodeProto) -> dict[str, bytes]:
         encoded = {}
         for attribute in node.attribute:
+            if not attribute.name:
+                raise InvalidModel(label(node), found="an attribute without a name", expected="a name")
             if attribute.type == AttributeProto.GRAPH:
                 continue
             if any(captures(body) for body in attribute.graphs):
@@ -351,3 +357,10 @@ class _GraphReader:
         }
         found = infer_node(node, given, known=known, opset=self.setting.opset)
         return tuple(tensor_type(found[n], at=n) if n in found else UNKNOWN for n in node.output)
+
+
+def _check_sizes(types: Sequence[TensorType]) -> None:
+    """Raise InvalidModel for a size that ONNX has no number for."""
+    for size in (size for type_ in types for size in type_.shape or () if isinstance(size, int)):
+        if size > _LARGEST:
+            raise InvalidModel("result", found=f"a size of {size}", expected=f"at most {_LARGEST}")

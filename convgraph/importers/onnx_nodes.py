@@ -101,6 +101,15 @@ def _pool(view: NodeView) -> Typed | None:
     return _window(view, rank=len(kernel))
 
 
+def _unpool(view: NodeView) -> Typed | None:
+    """Where a size of the result is given, runtimes disagree what indices count through: it stays opaque."""
+    kernel = view.get("kernel_shape")
+    if not kernel or len(view.types) != 2:
+        return None
+    rank = len(kernel)
+    return view.typed(strides=view.get("strides") or (1,) * rank, pads=view.get("pads") or (0,) * (2 * rank))
+
+
 # ---- normalisations and dropout ----
 
 
@@ -221,9 +230,12 @@ def _split(view: NodeView) -> Typed | None:
     sizes = _ints(view.get("split")) if view.opset < 13 else None
     operands = _trimmed(0, sizes) if view.opset < 13 else view.slots
     equal = len(operands) < 2 or operands[1] is None
+    stated, named = view.get("num_outputs"), len(view.proto.output)
+    if stated not in (None, named):
+        raise InvalidModel(view.at, found=f"{named} results", expected=f"{stated} pieces")
     if not equal or view.has("num_outputs"):
         return view.typed(done=("split",), operands=operands)
-    return view.typed(done=("split",), operands=operands, num_outputs=len(view.proto.output))
+    return view.typed(done=("split",), operands=operands, num_outputs=named)
 
 
 # ---- resizing ----
@@ -289,6 +301,7 @@ READERS: Mapping[str, Callable[[NodeView], Typed | None]] = {
     "Dropout": _dropout,
     "LogSoftmax": _softmax,
     "MaxPool": _pool,
+    "MaxUnpool": _unpool,
     "Pad": _pad,
     "ReduceL1": _axes_before(18),
     "ReduceL2": _axes_before(18),

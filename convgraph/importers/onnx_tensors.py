@@ -11,8 +11,9 @@ import numpy as np
 from onnx import TensorProto, numpy_helper
 
 from convgraph.errors import InvalidModel
-from convgraph.ir.tensor import Array, DataType, FileRange, Tensor
+from convgraph.ir.tensor import MOST_AXES, Array, DataType, FileRange, Tensor
 
+_MOST_DIGITS = 19  # of an offset in a file
 _FIELDS = {
     DataType.FLOAT: "float_data",
     DataType.COMPLEX64: "float_data",
@@ -39,6 +40,8 @@ def read_tensor(proto: TensorProto, *, base_dir: Path | None, name: str = "") ->
     dtype, shape = DataType(proto.data_type), tuple(proto.dims)
     if any(dim < 0 for dim in shape):
         raise InvalidModel(at, found=f"shape {shape}", expected="sizes of 0 or more")
+    if len(shape) > MOST_AXES:
+        raise InvalidModel(at, found=f"{len(shape)} axes", expected=f"at most {MOST_AXES}")
     if proto.data_location == TensorProto.EXTERNAL:
         return _external(proto, at=at, dtype=dtype, shape=shape, base_dir=base_dir)
     _check_size(proto, at=at, dtype=dtype, size=math.prod(shape))
@@ -111,7 +114,11 @@ def _inside(location: str, *, at: str, base_dir: Path | None) -> Path:
             at, found=f"external data in {location!r}", expected="a model read from a file beside it"
         )
     root = base_dir.resolve()
-    path = (root / location).resolve()
+    try:
+        path = (root / location).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a null byte
+        found = f"external data in {location!r} ({error})"
+        raise InvalidModel(at, found=found, expected="a file inside the model's folder") from error
     escapes = Path(location).is_absolute() or ".." in Path(location).parts or not path.is_relative_to(root)
     if not location or escapes:
         raise InvalidModel(
@@ -123,7 +130,7 @@ def _inside(location: str, *, at: str, base_dir: Path | None) -> Path:
 
 
 def _number(text: str, *, at: str) -> int:
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > _MOST_DIGITS:
         raise InvalidModel(at, found=f"external data offset or length {text!r}", expected="a number")
     return int(text)
 
@@ -137,6 +144,6 @@ def _map(origin: FileRange, *, dtype: DataType, shape: tuple[int, ...]) -> Array
         found = f"no data at byte {origin.offset}"
         raise InvalidModel(str(origin.path), found=found, expected="the file as it was") from error
     if dtype.bits >= 8:
-        return data.view(dtype.numpy).reshape(shape)
+        return np.asarray(data).view(dtype.numpy).reshape(shape)  # a memmap's every slice costs its class
     packed = TensorProto(data_type=int(dtype), dims=shape, raw_data=data.tobytes())
     return np.asarray(numpy_helper.to_array(packed)).reshape(shape)

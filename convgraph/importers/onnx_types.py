@@ -4,7 +4,7 @@ Inference runs on a copy without the weights: constants above 4 KiB become typed
 copied.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,8 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto
 
 from convgraph.errors import InvalidModel
+from convgraph.importers.onnx_apart import inferred_apart
+from convgraph.importers.onnx_order import bodies
 from convgraph.importers.onnx_tensors import read_tensor
 from convgraph.ir.tensor import UNKNOWN, DataType, Dim, TensorType
 
@@ -25,7 +27,18 @@ _FAILURES = (
     LookupError,
 )  # everything onnx raises over a model whose types do not fit together
 
+_LONGEST = 1 << 12  # elements of a vector of sizes or axes: shapes have a handful
 _SMALL = 4096  # bytes: what shape inference may want to see the elements of
+_SIZES_FROM = {
+    **dict.fromkeys(("BlackmanWindow", "ConstantOfShape", "HammingWindow", "HannWindow", "Range"), 0),
+    **dict.fromkeys(("AffineGrid", "CenterCropPad", "Col2Im", "DFT", "Expand", "OneHot", "Pad"), 1),
+    **dict.fromkeys(("MelWeightMatrix", "Reshape", "Resize", "Slice", "Split", "SplitToSequence"), 1),
+    **dict.fromkeys(("Squeeze", "STFT", "Tile", "TopK", "Unsqueeze", "Upsample"), 1),
+    **dict.fromkeys(("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax"), 1),
+    **dict.fromkeys(("ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare"), 1),
+    "MaxUnpool": 2,
+}
+"""From which operand on they are sizes or axes: the result's shape depends on their elements."""
 
 
 def element_type(code: int, *, at: str) -> DataType:
@@ -100,11 +113,44 @@ def infer_types(model: ModelProto, nodes: Iterable[NodeProto], *, base_dir: Path
     Symbols that inference makes up ("unk__3") are dropped: only names that the model states mean something.
     """
     bare = _stripped(model, nodes, base_dir=base_dir)
+    full = inferred_apart(bare) if bare.functions or computes_shapes(bare.graph) else _inferred(bare)
+    return Inferred() if full is None else _gathered(full.graph, symbols=_symbols(bare.graph))
+
+
+def _inferred(bare: ModelProto) -> ModelProto | None:
     try:
-        full = onnx.shape_inference.infer_shapes(bare, data_prop=True)
+        return onnx.shape_inference.infer_shapes(bare)
     except _FAILURES:
-        return Inferred()
-    return _gathered(full.graph, symbols=_symbols(bare.graph))
+        return None
+
+
+def computes_shapes(graph: GraphProto, *, outer: frozenset[str] = frozenset()) -> bool:
+    """Whether an operator takes sizes or axes from a vector that is no constant and no short input.
+
+    ``outer`` names such constants and inputs around the graph. Only the elements of a computed one are worth
+    following, and only a computed or long one (or a Split that counts wrong) can make inference write a long
+    vector out.
+    """
+    short = outer | {tensor.name for tensor in graph.initializer} | {""}
+    short |= {value.name for value in graph.input if not _is_long(value)}
+    short |= {name for node in graph.node if node.op_type == "Constant" for name in node.output}
+    return any(
+        not short.issuperset(_sizes(node))
+        or any(a.name == "num_outputs" and a.i > len(node.output) for a in node.attribute)
+        or any(computes_shapes(body, outer=frozenset(short)) for body in bodies(node))
+        for node in graph.node
+    )
+
+
+def _sizes(node: NodeProto) -> Sequence[str]:
+    return node.input[_SIZES_FROM.get(node.op_type, len(node.input)) :]
+
+
+def _is_long(value: ValueInfoProto) -> bool:
+    size = 1
+    for dim in value.type.tensor_type.shape.dim:
+        size *= max(1, dim.dim_value)
+    return size > _LONGEST
 
 
 def _stripped(model: ModelProto, nodes: Iterable[NodeProto], *, base_dir: Path | None) -> ModelProto:
@@ -186,9 +232,11 @@ def infer_node(
     """
     if node.domain or any(a.type == onnx.AttributeProto.GRAPH for a in node.attribute):
         return {}
+    given = {name: type_proto(type_) for name, type_ in types}
+    if any(name in given and _is_long(ValueInfoProto(type=given[name])) for name in _sizes(node)):
+        return {}
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, "")
-        given = {name: type_proto(type_) for name, type_ in types}
         return onnx.shape_inference.infer_node_outputs(schema, node, given, dict(known))
     except _FAILURES:
         return {}

@@ -10,6 +10,8 @@ import onnx
 from onnx import AttributeProto, NodeProto
 
 from convgraph.errors import InvalidModel
+from convgraph.importers.onnx_fields import ONNX_DOMAINS
+from convgraph.importers.onnx_order import label
 from convgraph.ir.ops import TYPED
 from convgraph.ir.ops.base import Op
 from convgraph.ir.tensor import Array, DataType, TensorType
@@ -68,11 +70,7 @@ class NodeView:
             if name not in hints:
                 return None
             given[name] = self._field(cls, name, hint=hints[name])
-        missing = [
-            f.name
-            for f in fields(cls)
-            if f.name not in given and f.default is MISSING and f.default_factory is MISSING
-        ]
+        missing = [name for name in _required(cls.__name__) if name not in given]
         if missing:
             raise InvalidModel(self.at, found=f"no {missing[0]}", expected=f"attribute {missing[0]}")
         slots = self.slots if operands is None else tuple(operands)
@@ -140,6 +138,12 @@ def _hints(name: str) -> Mapping[str, Any]:
 
 
 @cache
+def _required(name: str) -> tuple[str, ...]:
+    own = fields(TYPED[name])
+    return tuple(f.name for f in own if f.default is MISSING and f.default_factory is MISSING)
+
+
+@cache
 def _defaults(name: str) -> Mapping[str, Any]:
     return {f.name: f.default for f in fields(TYPED[name]) if f.default is not MISSING}
 
@@ -152,3 +156,18 @@ def schema(op_type: str, opset: int) -> onnx.defs.OpSchema | None:
     except onnx.defs.SchemaError:
         return None
     return None if found.deprecated else found
+
+
+def check_counts(node: NodeProto, *, opset: int) -> None:
+    """Raise InvalidModel for an operator of ONNX with fewer or more operands or results than it can have."""
+    declared = schema(node.op_type, opset) if node.domain in ONNX_DOMAINS else None
+    if declared is None:
+        return
+    bounds = (
+        ("operands", node.input, declared.min_input, declared.max_input),
+        ("results", node.output, declared.min_output, declared.max_output),
+    )
+    for what, names, least, most in bounds:
+        if not least <= len(names) or any(names[most:]):
+            found = f"{len(names)} {what}"
+            raise InvalidModel(label(node), found=found, expected=f"{least} to {most}")

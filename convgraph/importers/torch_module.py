@@ -5,9 +5,9 @@
 The translation of ATen to ONNX is PyTorch's own (``torch.onnx.export(dynamo=True)``, which needs onnxscript),
 without its rewrites: those are convgraph's to make and to prove. What PyTorch's exporter cannot say is
 settled before it runs. Parametrizations become the tensors they compute, weights that ``forward`` overwrites
-in place (masks) take the values they end up with, and linear algebra on weights alone (the inverse of an
-invertible convolution, its log-determinant) is computed here, in float64. Needs the extra
-``convgraph[torch]``.
+in place (masks) take the values they end up with, branches on weights alone go as the weights say
+(torch_decisions), and linear algebra on them (the inverse of an invertible convolution, its log-determinant)
+is computed in float64 (torch_algebra). Needs the extra ``convgraph[torch]``.
 """
 
 import copy
@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from convgraph.errors import ConvgraphError, InvalidModel, UnsupportedOp
 from convgraph.importers.onnx_model import from_onnx
+from convgraph.importers.torch_algebra import done_on_weights
+from convgraph.importers.torch_decisions import Decisions
 from convgraph.ir.graph import Graph
 
 if TYPE_CHECKING:
@@ -27,12 +29,6 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 _PACKAGES = ("torch", "onnxscript")
-_LINEAR_ALGEBRA = frozenset(
-    {
-        *("cholesky", "cholesky_inverse", "cholesky_solve", "det", "inverse", "logdet", "lu_solve"),
-        *("lu_unpack", "matrix_exp", "pinverse", "qr", "slogdet", "triangular_solve"),
-    }
-)
 
 
 def from_torch(
@@ -50,15 +46,17 @@ def from_torch(
 
     Raises ConvgraphError when PyTorch or onnxscript is not installed, InvalidModel for a module in training
     mode (whose dropout and batch statistics are no function of the input alone), UnsupportedOp for one that
-    changes its own state at every call or that PyTorch cannot export.
+    changes its own state at every call, that inverts a singular matrix or that PyTorch cannot export. Warns
+    of an inverse of a matrix with a condition number of 1e4 or more.
     """
     _require_packages()
     _require_evaluation(module)
     inputs = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
     with _quiet():
-        settled = _settled(module, inputs)
-        program = _captured(settled, inputs, dynamic_shapes, at=type(module).__name__)
-        model = _translated(program, dynamic_shapes, opset=opset, at=type(module).__name__)
+        settled, decisions = _settled(module, inputs)
+        at = type(module).__name__
+        program = _captured(settled, inputs, dynamic_shapes, decisions=decisions, at=at)
+        model = _translated(program, dynamic_shapes, opset=opset, at=at)
         return from_onnx(model)
 
 
@@ -100,8 +98,8 @@ def _quiet() -> Iterator[None]:
 # ---- settling: weights become plain tensors that stay ----
 
 
-def _settled(module: "torch.nn.Module", inputs: tuple[Any, ...]) -> "torch.nn.Module":
-    """A copy whose weights are plain tensors that another call does not change."""
+def _settled(module: "torch.nn.Module", inputs: tuple[Any, ...]) -> "tuple[torch.nn.Module, Decisions]":
+    """A copy whose weights are plain tensors that another call does not change, and what they decide."""
     import torch  # noqa: PLC0415 - torch is imported when a module is
 
     with torch.no_grad(), torch.random.fork_rng():
@@ -110,13 +108,32 @@ def _settled(module: "torch.nn.Module", inputs: tuple[Any, ...]) -> "torch.nn.Mo
             _resolve_parametrizations(part)
         twin(*_copied(inputs))
         before = {name: tensor.clone() for name, tensor in _state(twin).items()}
-        twin(*_copied(inputs))
+        decisions = Decisions(_state(twin).values())
+        with _watching(decisions):
+            twin(*_copied(inputs))
         for name, tensor in _state(twin).items():
             old = before.get(name)
             if old is None or not ((tensor == old) | ((tensor != tensor) & (old != old))).all():
                 at, found = f"{type(module).__name__}.{name}", "a tensor that every call changes"
                 raise UnsupportedOp(at, found=found, expected="a function of the input")
-    return twin
+    return twin, decisions
+
+
+@contextmanager
+def _watching(decisions: Decisions) -> Iterator[None]:
+    """Let the decisions see every call on tensors."""
+    from torch.overrides import TorchFunctionMode  # noqa: PLC0415
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+        ) -> Any:
+            result = func(*args, **(kwargs or {}))
+            decisions.watch(func, args, kwargs or {}, result=result)
+            return result
+
+    with Watch():
+        yield
 
 
 def _copied(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -164,26 +181,44 @@ def _with_own_class(part: "torch.nn.Module") -> None:
 
 
 def _captured(
-    module: "torch.nn.Module", inputs: tuple[Any, ...], dynamic_shapes: Any, *, at: str
+    module: "torch.nn.Module",
+    inputs: tuple[Any, ...],
+    dynamic_shapes: Any,
+    *,
+    decisions: Decisions,
+    at: str,
 ) -> "ExportedProgram":
     """The program of one call, in which linear algebra on weights alone is done."""
     import torch  # noqa: PLC0415
 
     try:
-        with torch.no_grad(), _still_weights():
+        with torch.no_grad(), _still_weights(module, decisions):
             program = torch.export.export(module, inputs, dynamic_shapes=dynamic_shapes)
-            if not _computable(program.graph, _weights(program)):
+            plain = _without_algebra(program, at=at)
+            if plain is None:
                 return program
-            plain = program.module(check_guards=False)
-            _compute(plain, _state(plain))
             return torch.export.export(plain, inputs, dynamic_shapes=dynamic_shapes)
     except RuntimeError as error:  # what torch.export raises, or an operation that fails on example_inputs
         raise UnsupportedOp(at, found=_first_line(error), expected="a module torch.export takes") from error
 
 
+def _without_algebra(program: "ExportedProgram", *, at: str) -> "torch.fx.GraphModule | None":
+    """A program as a module, linear algebra on its weights done; None where there is none.
+
+    What becomes of weights that are written in place shows once every operation is a function: such a program
+    is spelled out in simpler ones, which a program that can stay as it is need not be.
+    """
+    plain = program.module(check_guards=False)
+    done, left = done_on_weights(plain, at=at)
+    if left:
+        plain = program.run_decompositions({}).module(check_guards=False)
+        done, _ = done_on_weights(plain, at=at)
+    return plain if done else None
+
+
 @contextmanager
-def _still_weights() -> Iterator[None]:
-    """Let in-place changes of weights pass without effect: they have their final values already."""
+def _still_weights(module: "torch.nn.Module", decisions: Decisions) -> Iterator[None]:
+    """Let weights decide what they do, and changes of them pass: they have their final values already."""
     import torch  # noqa: PLC0415
     from torch.overrides import TorchFunctionMode  # noqa: PLC0415
 
@@ -200,10 +235,19 @@ def _still_weights() -> Iterator[None]:
                     return None
                 if _writes(getattr(func, "__name__", "")):
                     return args[0]
-            return func(*args, **(kwargs or {}))
+            decided = decisions.answer(func, args)
+            if decided is not None:
+                return decided
+            result = func(*args, **(kwargs or {}))
+            decisions.follow(args, kwargs or {}, result=result)
+            return result
 
-    with Still():
-        yield
+    beginning = module.register_forward_pre_hook(lambda *_: decisions.start())
+    try:
+        with Still():
+            yield
+    finally:
+        beginning.remove()
 
 
 def _writes(name: str) -> bool:
@@ -216,98 +260,6 @@ def _writes(name: str) -> bool:
 _NOT_IN_PLACE = ("__init__", "__invert__", "__index__", "__int__", "__iter__")
 
 
-# ---- linear algebra on weights ----
-
-
-def _weights(program: "ExportedProgram") -> dict[str, Any]:
-    """The tensors a program holds, by the names of their placeholders."""
-    signature = program.graph_signature
-    names = {
-        **signature.inputs_to_parameters,
-        **signature.inputs_to_buffers,
-        **signature.inputs_to_lifted_tensor_constants,
-    }
-    held = {**program.state_dict, **program.constants}
-    return {placeholder: held[name] for placeholder, name in names.items()}
-
-
-def _computable(graph: "torch.fx.Graph", weights: Mapping[str, Any]) -> "list[torch.fx.Node]":
-    """Nodes of linear algebra that depend on nothing but weights."""
-    known: set[torch.fx.Node] = set()
-    for node in graph.nodes:
-        if node.op in ("placeholder", "get_attr"):
-            constant = str(node.target) in weights or node.name in weights
-        else:
-            constant = _is_function(node) and known.issuperset(node.all_input_nodes)
-        if constant:
-            known.add(node)
-    return [node for node in graph.nodes if node in known and _is_linear_algebra(node)]
-
-
-def _is_function(node: "torch.fx.Node") -> bool:
-    """Whether a node computes the same from the same operands each time, and changes none of them."""
-    import torch  # noqa: PLC0415
-
-    if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):  # noqa: SLF001
-        return node.op == "call_function"
-    random = torch.Tag.nondeterministic_seeded in node.target.tags
-    return not random and not node.target._schema.is_mutable  # noqa: SLF001 - told nowhere else
-
-
-def _is_linear_algebra(node: "torch.fx.Node") -> bool:
-    library, _, name = str(node.target).partition(".")
-    operation = name.partition(".")[0].lstrip("_")
-    return library == "aten" and (operation.startswith("linalg_") or operation in _LINEAR_ALGEBRA)
-
-
-def _compute(module: "torch.fx.GraphModule", weights: Mapping[str, Any]) -> None:
-    """Put the result in the place of each node of linear algebra on weights alone."""
-    import torch  # noqa: PLC0415
-
-    graph = module.graph
-    for number, node in enumerate(_computable(graph, weights)):
-        result = _value(node, weights)
-        if isinstance(result, torch.Tensor):
-            parts = [(node, result)]
-        else:  # each reader picks one part of the tuple
-            parts = [(reader, result[reader.args[1]]) for reader in node.users]
-        for position, (reader, part) in enumerate(parts):
-            name = f"computed_{number}_{position}"
-            module.register_buffer(name, part)
-            with graph.inserting_before(reader):
-                reader.replace_all_uses_with(graph.get_attr(name))
-    graph.eliminate_dead_code()
-    module.recompile()
-
-
-def _value(node: "torch.fx.Node", weights: Mapping[str, Any]) -> Any:
-    """What a node computes from weights: in float64, floats rounded once to the type they have."""
-    import torch  # noqa: PLC0415
-
-    memo: dict[torch.fx.Node, Any] = {}
-
-    def wide(source: "torch.fx.Node") -> Any:
-        if source not in memo:
-            memo[source] = computed(source)
-        return memo[source]
-
-    def computed(source: "torch.fx.Node") -> Any:
-        if source.op == "get_attr":
-            return widened(weights[str(source.target)])
-        assert callable(source.target)
-        arguments, options = torch.fx.map_arg((source.args, source.kwargs), wide)
-        return widened(source.target(*arguments, **options))
-
-    def widened(result: Any) -> Any:
-        narrow = isinstance(result, torch.Tensor) and result.is_floating_point()
-        return result.double() if narrow else result
-
-    declared = node.meta["val"]
-    if isinstance(declared, torch.Tensor):
-        return wide(node).to(declared.dtype)
-    return tuple(part.to(like.dtype) for part, like in zip(wide(node), declared, strict=True))
-
-
 # ---- translating: ATen to ONNX ----
 
 
@@ -316,6 +268,7 @@ def _translated(program: "ExportedProgram", dynamic_shapes: Any, *, opset: int |
     import torch  # noqa: PLC0415
     from onnxscript import optimizer  # noqa: PLC0415
 
+    _generalise_conv3d(program)
     try:
         result = torch.onnx.export(
             program,
@@ -333,6 +286,20 @@ def _translated(program: "ExportedProgram", dynamic_shapes: Any, *, opset: int |
     optimizer.fold_constants(result.model)
     optimizer.remove_unused_nodes(result.model)
     return result.model_proto
+
+
+def _generalise_conv3d(program: "ExportedProgram") -> None:
+    """Say conv3d as a convolution over any axes: PyTorch gives one without a bias a bias of shape (M, 2)."""
+    import torch  # noqa: PLC0415
+
+    aten = torch.ops.aten
+    for node in program.graph.find_nodes(op="call_function", target=aten.conv3d.default):
+        names = ("bias", "stride", "padding", "dilation", "groups")
+        given = {**dict(zip(names, node.args[2:], strict=False)), **node.kwargs}
+        window = (given.get("stride", [1]), given.get("padding", [0]), given.get("dilation", [1]))
+        node.target, node.kwargs = aten.convolution.default, {}
+        node.args = (*node.args[:2], given.get("bias"), *window, False, [0], given.get("groups", 1))
+    program.graph_module.recompile()
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from convgraph.errors import InvalidModel
+from convgraph.errors import CannotRun, InvalidModel
 from convgraph.ir.graph import Graph, NodeInfo, Use, Value, ValueInfo
 from convgraph.ir.ops.base import Op
 from convgraph.ir.ops.constant import Constant, Input
@@ -155,13 +155,19 @@ class Edit:
     # ---- names ----
 
     def _sharpen(self, nodes: set[int]) -> None:
-        """Infer the results of nodes whose operands are better known now, and so on downstream."""
+        """Infer the results of nodes whose operands are better known now, and so on downstream.
+
+        Raises CannotRun at a node that is illegal on what is known now.
+        """
         while nodes:
             node = nodes.pop()
             operands = self.graph.operands(node)
-            inferred = self.graph.op(node).infer_all(
-                tuple(None if value is None else self.graph.type(value) for value in operands)
-            )
+            types = tuple(None if value is None else self.graph.type(value) for value in operands)
+            try:
+                inferred = self.graph.op(node).infer_all(types)
+            except InvalidModel as error:
+                at = self.graph.describe(node)
+                raise CannotRun(at, found=error.found, expected=error.expected) from error
             for value, kind in zip(self.graph.results(node), inferred, strict=False):
                 info = self.graph.value_info(value)
                 sharper = info.type.refined(kind)

@@ -217,6 +217,10 @@ class Graph:
         uses = self._readers[value.node][value.output]
         return next(iter(uses)) if len(uses) == 1 and not self.is_output(value) else None
 
+    def makes(self, value: Value) -> bool:
+        """Whether there is such a value: its node is in the graph and has that many results."""
+        return value.output < len(self._value_infos.get(value.node, ()))
+
     def is_output(self, value: Value) -> bool:
         """Whether the graph returns this value."""
         return value in self._returned
@@ -328,7 +332,7 @@ class Graph:
         node = self._next_node
         self._next_node += 1
         self.nx.add_node(node, op=op)
-        self._node_infos[node] = replace(info, order=info.order or (node,))
+        self._node_infos[node] = info if info.order else replace(info, order=(node,))
         self._value_infos[node] = list(results)
         self._operands[node] = []
         self._readers[node] = [{} for _ in results]

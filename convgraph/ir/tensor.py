@@ -24,7 +24,8 @@ Shape = tuple[Dim, ...] | None
 Known = tuple[int | float | bool, ...]
 Array = NDArray[Any]
 
-_KNOWN_LIMIT = 64  # elements: enough for any pads, axes or shape operand
+MOST_AXES = 64  # of a numpy array
+KNOWN_LIMIT = 64  # elements: enough for any pads, axes or shape operand
 _SYMBOL_LIMIT = 80  # characters: a longer derived expression becomes unknown, so chains stay linear
 
 
@@ -78,11 +79,7 @@ class DataType(enum.IntEnum):
     @property
     def bits(self) -> int:
         """Bits one element takes in a file; 0 for strings and the undefined type."""
-        if self in (DataType.STRING, DataType.UNDEFINED):
-            return 0
-        packed = {"uint4": 4, "int4": 4, "float4_e2m1fn": 4, "uint2": 2, "int2": 2}
-        packed |= {"float6_e2m3fn": 6, "float6_e3m2fn": 6}
-        return packed.get(_LABELS[self], self.numpy.itemsize * 8)
+        return _bits(self)
 
     @property
     def is_float(self) -> bool:
@@ -133,6 +130,14 @@ _CODES = {label: member for member, label in _LABELS.items()}
 
 
 @cache
+def _bits(dtype: DataType) -> int:
+    packed = {"uint4": 4, "int4": 4, "float4_e2m1fn": 4, "uint2": 2, "int2": 2, "string": 0, "undefined": 0}
+    packed |= {"float6_e2m3fn": 6, "float6_e3m2fn": 6}
+    bits = packed.get(_LABELS[dtype])
+    return dtype.numpy.itemsize * 8 if bits is None else bits
+
+
+@cache
 def _numpy_dtype(label: str) -> np.dtype[Any]:
     extended = getattr(ml_dtypes, label, None)
     return np.dtype(extended if extended is not None else label)
@@ -160,8 +165,8 @@ class TensorType:
         """The shape when every dimension is a number, else None."""
         if self.shape is None:
             return None
-        sizes = tuple(d for d in self.shape if isinstance(d, int))
-        return sizes if len(sizes) == len(self.shape) else None
+        sizes = [dim for dim in self.shape if isinstance(dim, int)]
+        return tuple(sizes) if len(sizes) == len(self.shape) else None
 
     @property
     def size(self) -> int | None:
@@ -217,12 +222,8 @@ class TensorType:
         )
 
     def __str__(self) -> str:
-        shape = (
-            "[?]"
-            if self.shape is None
-            else "[" + ", ".join("?" if d is None else str(d) for d in self.shape) + "]"
-        )
-        return self.dtype.label + shape
+        dims = ["?"] if self.shape is None else ["?" if d is None else str(d) for d in self.shape]
+        return f"{self.dtype.label}[{', '.join(dims)}]"
 
 
 UNKNOWN = TensorType(DataType.UNDEFINED)
@@ -369,7 +370,7 @@ class Tensor:
     @property
     def type(self) -> TensorType:
         """The type of the tensor, with its elements when it is small enough to steer shape inference."""
-        small = len(self.shape) <= 1 and self.size <= _KNOWN_LIMIT
+        small = len(self.shape) <= 1 and self.size <= KNOWN_LIMIT
         if not small or self.dtype in (DataType.STRING, DataType.COMPLEX64, DataType.COMPLEX128):
             return TensorType(self.dtype, shape=self.shape)
         return TensorType(self.dtype, shape=self.shape, known=tuple(self.numpy().reshape(-1).tolist()))
@@ -377,14 +378,11 @@ class Tensor:
     def digest(self) -> str:
         """SHA-256 of type and contents, in hexadecimal."""
         if self._digest is None:
-            header = f"{self.dtype.label}{self.shape}".encode()
-            array = self.numpy()
-            body = (
-                repr(array.tolist()).encode()
-                if array.dtype == object
-                else np.ascontiguousarray(array).tobytes()
-            )
-            self._digest = hashlib.sha256(header + body).hexdigest()
+            array, contents = self.numpy(), hashlib.sha256(f"{self.dtype.label}{self.shape}".encode())
+            is_text = array.dtype == object
+            plain = np.empty(0) if is_text else np.ascontiguousarray(array).reshape(-1)
+            contents.update(repr(array.tolist()).encode() if is_text else plain.view(np.uint8).data)
+            self._digest = contents.hexdigest()
         return self._digest
 
     def __repr__(self) -> str:

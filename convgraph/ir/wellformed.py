@@ -23,7 +23,7 @@ def check(graph: Graph) -> None:
                 graph.value_name(value), found="a computed graph input", expected="an Input node"
             )
     for value in graph.outputs:
-        if value.node not in graph or value not in graph.results(value.node) or not graph.value_name(value):
+        if not graph.makes(value) or not graph.value_name(value):
             raise InvalidModel(
                 str(value), found="an output nobody makes", expected="a named value of the graph"
             )
@@ -37,7 +37,7 @@ def _check_operands(graph: Graph, node: int) -> None:
             graph.describe(node), found="two operands in one slot", expected="one operand a slot"
         )
     for operand in given:
-        if operand not in graph.results(operand.node):
+        if not graph.makes(operand):
             raise InvalidModel(
                 graph.describe(node), found=f"operand {operand}", expected="a result that exists"
             )

@@ -29,7 +29,7 @@ from convgraph.numerics.limits import Limits
 from convgraph.numerics.noise import FACTOR, MANY_RUNS, RUNS, Noise, measured_noise
 from convgraph.numerics.parts import Nearest, nearest
 from convgraph.numerics.reference import Reference, Trial, blind_spots, run
-from convgraph.numerics.session import ModelSource, Session, TimedOut, Unverifiable, runtime_name
+from convgraph.numerics.session import ModelSource, Session, Spent, Unverifiable, runtime_name
 from convgraph.numerics.structure import accepts, model_lengths, overridable_inputs, read, required_inputs
 from convgraph.numerics.tolerance import is_exact
 
@@ -140,8 +140,8 @@ def verify_models(
         done = check.reference_trials(trials, feeds)
         verdict = replace(verdict, trials=len(done), seeds=tuple(t.seed for t in done if t.seed is not None))
         check.compare(done)
-    except Unverifiable as error:
-        return replace(verdict, reason=str(error), outputs=check.outputs)
+    except (Unverifiable, MemoryError) as error:
+        return replace(verdict, reason=str(error) or "not enough memory", outputs=check.outputs)
     except _Different as error:
         found = error.disagreement
         return replace(
@@ -239,18 +239,21 @@ class _Check:
         self._compare_runs(trials, optimized=True)
 
     def _compare_runs(self, trials: Sequence[Trial], *, optimized: bool) -> None:
+        at = "the rewritten model" + (_DEPLOYED if optimized else "")
         try:
-            at = "the rewritten model" + (_DEPLOYED if optimized else "")
-            session = Session(self.models.after, optimized=optimized, deadline=self.deadline, at=at)
-            for trial in trials:
-                got = run(session, trial.feeds, deadline=self.deadline)
-                self._compare_trial(trial, got, optimized=optimized)
-        except TimedOut:
+            results = self._results(trials, optimized=optimized, at=at)
+        except Spent:
             raise
         except Unverifiable as error:
-            if error.at != at:
-                raise
             self._blame_failure(error, trials, optimized=optimized)
+            return
+        for trial, got in zip(trials, results, strict=True):
+            self._compare_trial(trial, got, optimized=optimized)
+
+    def _results(self, trials: Sequence[Trial], *, optimized: bool, at: str) -> list[dict[str, Array]]:
+        """What the rewritten model returns; it is closed again before another is opened."""
+        session = Session(self.models.after, optimized=optimized, deadline=self.deadline, at=at)
+        return [run(session, trial.feeds, deadline=self.deadline) for trial in trials]
 
     def _blame_failure(self, error: Unverifiable, trials: Sequence[Trial], *, optimized: bool) -> None:
         """The rewritten model does not run: its fault, unless the original does not run there either."""
@@ -258,7 +261,7 @@ class _Check:
             try:
                 for trial in trials:
                     self._original_deployed(trial)
-            except TimedOut:
+            except Spent:
                 raise
             except Unverifiable:
                 self.notes.append(f"onnxruntime's optimisations break the original too: {error.found}")

@@ -5,6 +5,7 @@ Identity needs signs, a wrong border needs something at the border, a lost bias 
 """
 
 import itertools
+import math
 import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ Feeds = Mapping[str, Array]
 
 LARGE = 30.0
 TINY = 1e-3
+_ADDRESSES = 1 << 48
 _NARROW = 8  # bits: types of which all numbers are tried
 _TOKENS = ("a", "bc", "def", "convolution")
 
@@ -100,12 +102,16 @@ def make_feeds(
     seed: int,
     manner: Manner,
 ) -> dict[str, Array]:
-    """One array for each input; the same seed, sizes and manner always give the same ones."""
+    """One array for each input; the same seed, sizes and manner always give the same ones.
+
+    Raises MemoryError for more elements than there are addresses, too.
+    """
     rng = np.random.default_rng(seed)
-    return {
-        name: _draw(rng, type_.dtype, sized(shapes[name], sizes=sizes), manner)
-        for name, type_ in types.items()
-    }
+    whole = {name: sized(shapes[name], sizes=sizes) for name in types}
+    for name, shape in whole.items():
+        if math.prod(shape) > _ADDRESSES:
+            raise MemoryError(f"{name} has the shape {shape}")
+    return {name: _draw(rng, type_.dtype, whole[name], manner) for name, type_ in types.items()}
 
 
 def _draw(rng: np.random.Generator, dtype: DataType, shape: tuple[int, ...], manner: Manner) -> Array:

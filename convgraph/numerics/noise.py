@@ -6,37 +6,23 @@ neighbouring float or left, at random. A rewrite that only rounds differently ca
 than that; one that is wrong differs by more, or in more places.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-import onnx
-from onnx import numpy_helper
 
 from convgraph.ir.tensor import Array, DataType
 from convgraph.numerics.deviation import Errors, errors, mismatch
 from convgraph.numerics.feeds import Feeds
+from convgraph.numerics.moved import with_moved_weights
 from convgraph.numerics.reference import Trial, run
-from convgraph.numerics.session import ModelSource, Session, TimedOut, Unverifiable
-from convgraph.numerics.structure import computed, read
+from convgraph.numerics.session import ModelSource, Session, Spent, Unverifiable
 
 FACTOR = 4.0
 RUNS = 3
 MANY_RUNS = 12
-_SIZE_LIMIT = 1_000_000_000  # bytes: a larger model's weights are not moved, only its inputs
-_WEIGHTS = {
-    "Conv": (1, 2),
-    "ConvTranspose": (1, 2),
-    "Gemm": (0, 1, 2),
-    "MatMul": (0, 1),
-    "BatchNormalization": (1, 2, 3, 4),
-    "InstanceNormalization": (1, 2),
-    "LayerNormalization": (1, 2),
-    "GroupNormalization": (1, 2),
-    "PRelu": (1,),
-}
-_ARITHMETIC = ("Add", "Sub", "Mul", "Div")  # where a scalar beside what is no data may steer a size
+_AT_ONCE = 1 << 20  # elements
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +63,37 @@ def measured_noise(
 ) -> list[Noise]:
     """How far the results of each trial of a model move by one rounding of what it reads, in so many runs.
 
-    What does not run when moved is not measured. Raises TimedOut past the deadline (``time.monotonic``).
+    What does not run when moved is not measured. Raises TimedOut past the deadline (``time.monotonic``), and
+    Unverifiable when there is no room for it.
     """
-    model = _with_weights(source)
     movements: list[dict[str, Errors]] = [{} for _ in trials]
     for number in range(runs):
         rng = np.random.default_rng([seed, number])
-        session = _opened(source if model is None else _moved(model, rng=rng), deadline=deadline)
-        for trial, known in zip(trials, movements, strict=True):
-            feeds = {name: nudged(array, rng=rng) for name, array in trial.feeds.items()}
-            for place, movement in _movements(session, trial, feeds, deadline=deadline):
-                known[place] = np.maximum(known.get(place, movement), movement)
+        with with_moved_weights(source, move=partial(nudged, rng=rng), deadline=deadline) as model:
+            _run(model, trials, movements, rng=rng, deadline=deadline)
     return [Noise(known) for known in movements]
+
+
+def _run(
+    model: ModelSource,
+    trials: Sequence[Trial],
+    movements: Sequence[dict[str, Errors]],
+    *,
+    rng: np.random.Generator,
+    deadline: float | None,
+) -> None:
+    """Widen the movements by those of one moved model, which is closed at the end: memory may hold no two."""
+    session = _opened(model, deadline=deadline)
+    for trial, known in zip(trials, movements, strict=True):
+        feeds = {name: nudged(array, rng=rng) for name, array in trial.feeds.items()}
+        for place, movement in _movements(session, trial, feeds, deadline=deadline):
+            known[place] = np.maximum(known.get(place, movement), movement)
 
 
 def _opened(model: ModelSource, *, deadline: float | None) -> Session | None:
     try:
         return Session(model, deadline=deadline)
-    except TimedOut:
+    except Spent:
         raise
     except Unverifiable:
         return None
@@ -106,7 +105,7 @@ def _movements(
     """The distance of each result from the trial's; nothing where the run fails or ends elsewhere."""
     try:
         found = {} if session is None else run(session, feeds, deadline=deadline)
-    except TimedOut:
+    except Spent:
         raise
     except Unverifiable:
         return
@@ -117,47 +116,16 @@ def _movements(
 
 def nudged(array: Array, *, rng: np.random.Generator) -> Array:
     """Each element moved to the float above or below it, or left; zeros and what is no float stay."""
-    if array.dtype.kind in "biucOSU" or not DataType.of(array.dtype).is_float:
+    if array.dtype.kind in "biucOSU" or not (kind := DataType.of(array.dtype)).is_float or kind.bits < 8:
         return array
-    way = rng.integers(-1, 2, size=array.shape).astype(np.int8)
-    toward = np.where(way > 0, np.inf, -np.inf).astype(array.dtype)
-    return np.asarray(np.where((way == 0) | (array == 0), array, np.nextafter(array, toward)))
-
-
-def _with_weights(source: ModelSource) -> onnx.ModelProto | None:
-    model = read(source)
-    external = any(t.data_location == onnx.TensorProto.EXTERNAL for t in model.graph.initializer)
-    if external and not isinstance(source, (bytes, onnx.ModelProto)):
-        model = read(source, weights=True)
-    return model if model.ByteSize() <= _SIZE_LIMIT else None
-
-
-def _moved(model: onnx.ModelProto, *, rng: np.random.Generator) -> onnx.ModelProto:
-    moved = onnx.ModelProto()
-    moved.CopyFrom(model)
-    weights = _weight_names(model)
-    for name, tensor in _constants(moved):
-        if name in weights and tensor.data_location != onnx.TensorProto.EXTERNAL:
-            array = nudged(numpy_helper.to_array(tensor), rng=rng)
-            tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    moved = np.array(array, order="C")
+    elements = moved.reshape(-1)
+    for start in range(0, elements.size, _AT_ONCE):
+        some = elements[start : start + _AT_ONCE]
+        # Neighbours among floats of one sign are neighbours as integers.
+        bits = some.view(f"i{some.itemsize}")
+        near = (
+            (bits + rng.integers(-1, 2, size=some.shape, dtype=np.int8)).astype(bits.dtype).view(some.dtype)
+        )
+        np.copyto(some, near, where=(some != 0) & np.isfinite(some) & np.isfinite(near))
     return moved
-
-
-def _constants(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]]:
-    """Initializers and Constant nodes, by the name of their value."""
-    yield from ((tensor.name, tensor) for tensor in model.graph.initializer)
-    for node in model.graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            yield node.output[0], node.attribute[0].t
-
-
-def _weight_names(model: onnx.ModelProto) -> set[str]:
-    """The constants that are numbers of the function, none that may steer a size."""
-    vectors = {name for name, tensor in _constants(model) if math.prod(tensor.dims) > 1}
-    data = computed(model)
-    names: set[str] = set()
-    for node in model.graph.node:
-        if node.op_type in _ARITHMETIC:
-            names |= set(node.input) if data.intersection(node.input) else vectors.intersection(node.input)
-        names.update(node.input[slot] for slot in _WEIGHTS.get(node.op_type, ()) if slot < len(node.input))
-    return names

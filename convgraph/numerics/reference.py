@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from onnx import ModelProto, ValueInfoProto
 
-from convgraph.ir.tensor import Array, DataType, Dim, Shape, TensorType
+from convgraph.ir.tensor import MOST_AXES, Array, DataType, Dim, Shape, TensorType
 from convgraph.numerics.deviation import has_finite, is_constant, is_finite, leaves, same_bits
 from convgraph.numerics.feeds import Feeds, Manner, character_of, make_feeds, perturbed
 from convgraph.numerics.session import ModelSource, Session, TimedOut, Unverifiable
@@ -247,6 +247,11 @@ class Reference:
         foreign = [name for name, type_ in types.items() if type_ is None]
         if foreign:
             raise Unverifiable(foreign[0], found="an input that is no tensor", expected="feeds of your own")
+        for name, type_ in types.items():
+            if type_ is not None and (type_.rank or 0) > MOST_AXES:
+                raise Unverifiable(
+                    name, found=f"an input of {type_.rank} axes", expected=f"at most {MOST_AXES}"
+                )
         return {name: type_ for name, type_ in types.items() if type_ is not None}
 
 

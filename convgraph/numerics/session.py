@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+from onnx import TensorProto, numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
 from convgraph.errors import ConvgraphError
 from convgraph.ir.tensor import Array, DataType
 
 ModelSource = onnx.ModelProto | bytes | str | os.PathLike[str]
-Result = Any  # an Array; for sequences, maps and optionals lists, dicts and None as onnxruntime gives them
+Result = Any  # an Array; for sequences, maps and optionals lists, dicts and None as onnxruntime has them
 
 _IN_MEMORY_LIMIT = 1_900_000_000  # bytes: protobuf cannot serialise 2 GB
 _SILENT = 4  # onnxruntime's severity for fatal messages only
@@ -34,7 +35,7 @@ def _runtime_errors() -> tuple[type[Exception], ...]:
     """Every exception onnxruntime raises; its own do not share a base class."""
     members = (getattr(runtime_errors, name) for name in dir(runtime_errors))
     own = [m for m in members if isinstance(m, type) and issubclass(m, Exception)]
-    return (*own, RuntimeError, ValueError, TypeError)
+    return (*own, RuntimeError, ValueError, TypeError, MemoryError)
 
 
 _RUNTIME_ERRORS = _runtime_errors()
@@ -44,8 +45,16 @@ class Unverifiable(ConvgraphError, RuntimeError):
     """A model that cannot be loaded or run here, so that nothing can be said about its results."""
 
 
-class TimedOut(Unverifiable):
+class Spent(Unverifiable):
+    """The time or memory allowed ran out, which says nothing about a model."""
+
+
+class TimedOut(Spent):
     """A run that did not end before its deadline."""
+
+
+class OutOfMemory(Spent):
+    """A model that did not fit into the memory there was."""
 
 
 def runtime_name() -> str:
@@ -74,7 +83,7 @@ class Session:
         self.at = at
         options = _options(optimized=optimized, threads=threads)
         with ExitStack() as stack, _reported(at, "a model that loads", deadline=deadline):
-            opened = _openable(source, stack)
+            opened = openable(source, stack)
             stack.enter_context(_alarm(deadline, partial(_cancel_load, options), at=at))
             self._session = onnxruntime.InferenceSession(
                 opened, sess_options=options, providers=["CPUExecutionProvider"]
@@ -88,7 +97,7 @@ class Session:
 
     def run(
         self,
-        feeds: Mapping[str, Array],
+        feeds: Mapping[str, Result],
         *,
         outputs: Sequence[str] | None = None,
         deadline: float | None = None,
@@ -106,7 +115,7 @@ class Session:
             return dict(zip(names, self._results(feeds, names, options), strict=True))
 
     def _results(
-        self, feeds: Mapping[str, Array], names: list[str], options: onnxruntime.RunOptions
+        self, feeds: Mapping[str, Result], names: list[str], options: onnxruntime.RunOptions
     ) -> list[Result]:
         if all(_has_numpy_type(self._output_types.get(name, "")) for name in names):
             given = {name: _input(array) for name, array in feeds.items()}
@@ -145,7 +154,7 @@ def _terminate(options: onnxruntime.RunOptions) -> None:
     options.terminate = True
 
 
-def _openable(source: ModelSource, stack: ExitStack) -> str | bytes:
+def openable(source: ModelSource, stack: ExitStack) -> str | bytes:
     """What InferenceSession takes: a path or bytes; a model too big for bytes goes through a folder."""
     if isinstance(source, bytes):
         return source
@@ -190,12 +199,21 @@ def _reported(at: str, expected: str, *, deadline: float | None) -> Iterator[Non
         if deadline is not None and time.monotonic() >= deadline:
             found = "a run past the time allowed"
             raise TimedOut(at, found=found, expected="a run within it") from error
+        if _is_shortage(error):
+            found = f"not enough memory ({_one_line(error)})"
+            raise OutOfMemory(at, found=found, expected=expected) from error
         raise Unverifiable(at, found=_one_line(error), expected=expected) from error
+
+
+def _is_shortage(error: Exception) -> bool:
+    """Whether the runtime could not get the memory it asked for: it says so in words only."""
+    words = ("bad_alloc", "bad allocation", "Failed to allocate memory", "Cannot allocate memory")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
 def _one_line(error: Exception) -> str:
     """The runtime's message without its code, its source file and its line breaks."""
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()) or type(error).__name__
     if text.startswith("[ONNXRuntimeError]"):
         text = text.split(" : ", 3)[-1]
     text = " ".join(word for word in text.split(" ") if "onnxruntime_src" not in word)
@@ -208,24 +226,38 @@ def _has_numpy_type(runtime_type: str) -> bool:
 
 
 def _is_native(array: Array) -> bool:
-    return array.dtype.isbuiltin == 1
+    return array.dtype.kind != "V"  # the kind of every type that ml_dtypes adds
 
 
-def _input(array: Array) -> object:
-    return array if _is_native(array) else _ort_value(array)
+def _input(value: Result) -> object:
+    """What the runtime takes for a value: sequences and absent optionals as they are."""
+    if not isinstance(value, np.ndarray) or _is_native(value):
+        return value
+    return _ort_value(value)
 
 
 def _ort_value(array: Array) -> onnxruntime.OrtValue:
     array = np.ascontiguousarray(array).reshape(array.shape)
     if _is_native(array):
         return onnxruntime.OrtValue.ortvalue_from_numpy(array)
+    kind = DataType.of(array.dtype)
+    if kind.bits < 8:
+        return _packed(array, kind)
     bits = array.view(np.uint16 if array.itemsize == 2 else np.uint8)
-    code = int(DataType.of(array.dtype))
-    return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, code)
+    return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, int(kind))
+
+
+def _packed(array: Array, kind: DataType) -> onnxruntime.OrtValue:
+    """Several elements to a byte: the runtime knows no numpy array of that kind, so its memory is filled."""
+    value = onnxruntime.OrtValue.ortvalue_from_shape_and_type(array.shape, int(kind), "cpu")
+    data = numpy_helper.from_array(array).raw_data
+    ctypes.memmove(value.data_ptr(), data, len(data))
+    return value
 
 
 def _array(value: onnxruntime.OrtValue) -> Result:
     if not value.is_tensor() or _has_numpy_type(value.data_type()):
         return value.numpy()
     raw = ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes())
-    return np.frombuffer(raw, dtype=DataType(value.element_type()).numpy).reshape(value.shape())
+    packed = TensorProto(data_type=value.element_type(), dims=value.shape(), raw_data=raw)
+    return numpy_helper.to_array(packed)

@@ -19,6 +19,7 @@ Sizes = Mapping[str, int]
 _BATCHES = (1, 2, 3)
 _CHANNELS = (3, 1, 2, 4, 8, 16, 32, 64)
 _FEATURES = (16, 10, 64, 100, 128, 1)
+_LONGEST_EXPRESSION = 120  # characters
 _SPATIAL = (
     (64, 96, 32),
     (65, 83, 37),
@@ -122,11 +123,11 @@ def _symbols(dim: Dim) -> list[str]:
 
 def _expression(symbol: str) -> ast.expr | None:
     """The parsed expression; None for a plain symbol, such as ``batch-size``, whatever characters it has."""
-    if symbol.isidentifier():
+    if symbol.isidentifier() or len(symbol) > _LONGEST_EXPRESSION:
         return None
     try:
         tree = ast.parse(symbol, mode="eval").body
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last ones for nested parentheses
         return None
     has_number = any(isinstance(n, ast.Constant) for n in ast.walk(tree))
     return tree if has_number and _is_arithmetic(tree) else None
@@ -148,7 +149,10 @@ def _number(dim: Dim, sizes: Sizes) -> int:
         return dim
     symbol = dim or ""
     tree = _expression(symbol)
-    return max(0, _value(tree, sizes)) if tree is not None else sizes[symbol]
+    try:
+        return max(0, _value(tree, sizes)) if tree is not None else sizes[symbol]
+    except ZeroDivisionError:  # no size at all is right
+        return 1
 
 
 def _value(tree: ast.expr, sizes: Sizes) -> int:

@@ -7,6 +7,7 @@ import operator
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -14,8 +15,10 @@ from onnx import helper, shape_inference
 
 from convgraph.errors import InvalidModel
 from convgraph.ir.tensor import DataType, Dim, TensorType
-from convgraph.numerics.session import ModelSource
 from convgraph.numerics.tolerance import Step, added_variance, length_in
+
+if TYPE_CHECKING:  # whoever only looks at a message needs no runtime
+    from convgraph.numerics.session import ModelSource
 
 _INFERENCE_LIMIT = 500_000_000  # bytes: shape inference copies the model
 _DEFAULTS_SINCE = 4  # the IR version from which an initializer may be an input that need not be fed
@@ -31,7 +34,7 @@ _WEIGHTED = (
 )
 
 
-def read(source: ModelSource, *, weights: bool = False) -> onnx.ModelProto:
+def read(source: "ModelSource", *, weights: bool = False) -> onnx.ModelProto:
     """The model as a proto, its external data left on disk unless ``weights``.
 
     Raises InvalidModel for bytes or a file that is no ONNX model.
@@ -45,6 +48,21 @@ def read(source: ModelSource, *, weights: bool = False) -> onnx.ModelProto:
         return onnx.load_model(at, load_external_data=weights)
     except (DecodeError, OSError) as error:
         raise InvalidModel(at, found=str(error), expected="an ONNX model") from error
+
+
+def tensors_in(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """The initializers of a graph and the tensors in attributes of its nodes, its bodies' included."""
+    yield from graph.initializer
+    for node in graph.node:
+        yield from tensors_of(node)
+
+
+def tensors_of(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
+    """The tensors in the attributes of a node, its bodies' included."""
+    for attribute in node.attribute:
+        yield from ([attribute.t] if attribute.HasField("t") else attribute.tensors)
+        for body in [attribute.g] if attribute.HasField("g") else attribute.graphs:
+            yield from tensors_in(body)
 
 
 def tensor_type(info: onnx.ValueInfoProto) -> TensorType | None:

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from convgraph.analysis.cost import Cost, graph_cost, parameters
 from convgraph.analysis.infer import assumed_sizes
+from convgraph.compiler.approximate import Approximated, Budgeted
 from convgraph.ir.graph import Graph
 from convgraph.numerics.compare import OutputComparison, Verification
 from convgraph.passes.pipeline import Application, Trace
@@ -24,7 +25,7 @@ from convgraph.passes.rewrite import Refusal
 from convgraph.report.layers import counted_at
 
 SCHEMA = 1
-PHASES = ("import", "passes", "export", "verify", "tune", "total")
+PHASES = ("import", "passes", "approximate", "export", "verify", "tune", "total")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,10 @@ class Run(Protocol):
     @property
     def trace(self) -> Trace:
         """What was done and what was refused."""
+
+    @property
+    def approximated(self) -> Budgeted | None:
+        """What was approximated within an error budget; None without one."""
 
     @property
     def verification(self) -> Verification | None:
@@ -81,7 +86,7 @@ def summary(result: Run) -> dict[str, object]:
 
     MACs and bytes are counted at ``assumed_sizes`` where the model leaves sizes open.
     """
-    trace, verification = result.trace, result.verification
+    trace, verification, approximated = result.trace, result.verification, result.approximated
     return {
         "schema": SCHEMA,
         "convgraph": _version("convgraph"),
@@ -92,6 +97,7 @@ def summary(result: Run) -> dict[str, object]:
         "optimized": _model(result.graph, result.optimized),
         "rewrites": [_rewrite(application) for application in trace.applications],
         "refusals": [_refusal(refusal) for refusal in trace.refusals],
+        "approximation": None if approximated is None else _approximation(approximated),
         "verification": None if verification is None else _verification(verification),
         "latency": None,
         "seconds": {phase: _number(result.seconds.get(phase)) for phase in PHASES},
@@ -109,6 +115,8 @@ def table(result: Run) -> RenderableType:
     for name, old, new in _counts(result, before, after):
         rows.add_row(name, f"{old:,}", f"{new:,}", _change(old, new))
     rows.add_row("max error", "", _error(result.verification), "")
+    if result.approximated is not None:
+        rows.add_row("budget", "", *_spent(result.approximated))
     seconds = result.seconds.get("total")
     rows.add_row("seconds", "", "-" if seconds is None else f"{seconds:.2f}", "")
     note = counted_at(assumed_sizes(result.original), approximate=before.approximate or after.approximate)
@@ -149,6 +157,27 @@ def _rewrite(application: Application) -> dict[str, object]:
         "macs_after": application.after.macs,
         "bytes_before": application.before.bytes,
         "bytes_after": application.after.bytes,
+    }
+
+
+def _approximation(given: Budgeted) -> dict[str, object]:
+    return {
+        "budget": given.budget,
+        "error": _number(given.error),
+        "undone": given.undone,
+        "reason": given.reason,
+        "rewrites": [_approximated(step) for step in given.steps],
+    }
+
+
+def _approximated(step: Approximated) -> dict[str, object]:
+    return {
+        "index": step.index,
+        "name": step.rewrite,
+        "at": step.at,
+        "weight_error": step.weight_error,
+        "alone": _number(step.alone),
+        "error": _number(step.error),
     }
 
 
@@ -251,3 +280,8 @@ def _error(verification: Verification | None) -> str:
     errors = [output.max_abs for output in verification.outputs]
     worst = math.nan if any(math.isnan(error) for error in errors) else max(errors)
     return f"{worst:.3g}" if verification.equal else f"{worst:.3g} ({verification.status})"
+
+
+def _spent(given: Budgeted) -> tuple[str, str]:
+    """How much of an error budget is used, and for how many approximations."""
+    return f"{given.error:.3g} of {given.budget:g}", f"{len(given.steps)} approximate"

@@ -4,7 +4,11 @@ import torch
 from torch import nn
 
 INPUT = (2, 10, 15, 18)
-FINDS = ("fold-batchnorm-into-conv", "fuse-activation-into-conv")
+FINDS = (
+    "fold-batchnorm-into-conv",
+    "fuse-activation-into-conv",
+    "distribute-pointwise-conv-over-concat",
+)
 
 
 def atrous(channels: int, filters: int, dilation: int) -> nn.Sequential:

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 INPUT = (2, 3, 12, 17)
-FINDS = ("fuse-activation-into-conv",)
+FINDS = ("fuse-activation-into-conv", "fold-coordinate-channels")
 
 
 class CoordConv2d(nn.Module):
@@ -25,4 +25,4 @@ class CoordConv2d(nn.Module):
 
 def build() -> nn.Module:
     """Two layers, rectified between."""
-    return nn.Sequential(CoordConv2d(3, 8), nn.ReLU(), CoordConv2d(8, 5))
+    return nn.Sequential(CoordConv2d(3, 16), nn.ReLU(), CoordConv2d(16, 5))

@@ -3,7 +3,11 @@
 from torch import nn
 
 INPUT = (2, 20, 1, 1)
-FINDS = ("fold-batchnorm-into-conv", "fuse-activation-into-conv")
+FINDS = (
+    "fold-batchnorm-into-conv",
+    "fuse-activation-into-conv",
+    "lower-conv-transpose-of-pixel-to-conv",
+)
 
 
 def up(channels: int, filters: int, *, stride: int, padding: int) -> list[nn.Module]:

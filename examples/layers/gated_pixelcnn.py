@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 INPUT = (2, 6, 9, 12)
-FINDS = ("absorb-pad-into-conv",)
+FINDS = ("absorb-pad-into-conv", "commute-slice-with-conv")
 
 
 def gated(x: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,14 @@
 from torch import nn
 
 INPUT = (2, 3, 17, 22)
-FINDS = ("absorb-pad-into-conv", "fold-batchnorm-into-conv", "fuse-activation-into-conv")
+OPSET = 20  # a Pad wraps from 19 on
+FINDS = (
+    "absorb-pad-into-conv",
+    "fold-batchnorm-into-conv",
+    "fuse-activation-into-conv",
+    "fuse-slices-into-wrap-pad",
+    "compose-pads",
+)
 
 
 def build() -> nn.Module:

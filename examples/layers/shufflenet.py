@@ -1,26 +1,29 @@
-"""ShuffleNet's unit: grouped 1x1 convolutions, and a shuffle so that the groups hear of each other."""
+"""ShuffleNet's first units: grouped 1x1 convolutions, and shuffles so that the groups hear of each other."""
 
 import torch
 from torch import nn
 
 INPUT = (2, 12, 14, 11)
-FINDS = ("fold-batchnorm-into-conv", "fuse-activation-into-conv")
+FINDS = ("fold-channel-order-into-conv", "fold-batchnorm-into-conv", "fuse-activation-into-conv")
 
 
 class ShuffleUnit(nn.Module):
-    """Grouped 1x1, shuffle, depthwise 3x3, grouped 1x1, and the input added."""
+    """Pointwise, shuffle, depthwise 3x3, grouped pointwise, and the input added.
 
-    def __init__(self, channels: int, groups: int) -> None:
+    Where the first layer is not grouped, its filters can make the channels shuffled from the start.
+    """
+
+    def __init__(self, channels: int, groups: int, *, first_groups: int) -> None:
         super().__init__()
         self.groups = groups
-        first = nn.Conv2d(channels, channels, 1, groups=groups, bias=False)
+        first = nn.Conv2d(channels, channels, 1, groups=first_groups, bias=False)
         depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
         last = nn.Conv2d(channels, channels, 1, groups=groups, bias=False)
         self.first = nn.Sequential(first, nn.BatchNorm2d(channels), nn.ReLU())
         self.rest = nn.Sequential(depthwise, nn.BatchNorm2d(channels), last, nn.BatchNorm2d(channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Deal the channels out to the groups between the two grouped layers."""
+        """Deal the channels out to the groups between the two pointwise layers."""
         y = self.first(x)
         batch, channels, height, width = y.shape
         y = y.view(batch, self.groups, channels // self.groups, height, width).transpose(1, 2)
@@ -29,4 +32,4 @@ class ShuffleUnit(nn.Module):
 
 def build() -> nn.Module:
     """The module to optimize."""
-    return ShuffleUnit(12, 3)
+    return nn.Sequential(ShuffleUnit(12, 3, first_groups=1), ShuffleUnit(12, 3, first_groups=3))

@@ -1,10 +1,10 @@
-"""U-Net, two levels deep: down by pooling, up by transposed convolution, joined by skip connections."""
+"""U-Net, two levels deep: down by pooling, up by learned and plain enlarging, joined by skip connections."""
 
 import torch
 from torch import nn
 
 INPUT = (1, 3, 24, 36)
-FINDS = ("fold-batchnorm-into-conv", "fuse-activation-into-conv")
+FINDS = ("fold-batchnorm-into-conv", "fold-nearest-resize-through-concat-into-conv")
 
 
 def double(channels: int, filters: int) -> nn.Sequential:
@@ -20,8 +20,8 @@ class UNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.down1, self.down2, self.bottom = double(3, 6), double(6, 12), double(12, 24)
-        self.up2, self.up1 = nn.ConvTranspose2d(24, 12, 2, stride=2), nn.ConvTranspose2d(12, 6, 2, stride=2)
-        self.join2, self.join1 = double(24, 12), double(12, 6)
+        self.up2, self.up1 = nn.ConvTranspose2d(24, 12, 2, stride=2), nn.Upsample(scale_factor=2)
+        self.join2, self.join1 = double(24, 12), double(18, 6)
         self.head = nn.Conv2d(6, 2, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 INPUT = (2, 3, 18, 14)
-FINDS = ("fold-batchnorm-into-conv", "fuse-activation-into-conv")
+FINDS = ("fold-batchnorm-into-conv", "fuse-activation-into-conv", "fuse-scatter-into-max-unpool")
 
 
 class Unpooling(nn.Module):

@@ -3,7 +3,7 @@
 from torch import nn
 
 INPUT = (2, 12, 4, 5)
-FINDS = ("fold-batchnorm-into-conv", "fuse-activation-into-conv")
+FINDS = ("fold-batchnorm-into-conv", "fold-nearest-resize-into-conv", "fuse-activation-into-conv")
 
 
 def build() -> nn.Module:

@@ -3,9 +3,10 @@
     conv(x, W, b; pads p, q)  ->  conv(x, W[l : k−r], b; pads p − l·d, q − r·d)
 
 on each spatial axis, when the first l and the last r of its k taps are zero in every channel; d is the
-dilation. Masked convolutions (PixelCNN), causal ones and blurs padded to a square kernel have such taps. No
-more is cropped than the padding covers; of a kernel of nothing but zeros one tap stays. Exact: what goes are
-products with zero, of finite inputs.
+dilation. Masked convolutions (PixelCNN), causal ones and blurs padded to a square kernel have such taps, and
+transposed convolutions, for which the same holds: an interpolation kernel padded to an even size. No more is
+cropped than the padding covers; of a kernel of nothing but zeros one tap stays. Exact: what goes are products
+with zero, of finite inputs.
 
 Source: van den Oord et al., Conditional Image Generation with PixelCNN Decoders (2016), 2.2, which crops the
 kernels of its vertical and horizontal stacks by hand.
@@ -17,6 +18,7 @@ from typing import ClassVar
 import numpy as np
 
 from convgraph.ir.graph import Graph
+from convgraph.ir.ops import Conv
 from convgraph.ir.tensor import Array
 from convgraph.passes.algebra.constant_weight import weight_at
 from convgraph.passes.algebra.outer_taps import CropOuterTaps, IdleTaps, known_pads
@@ -41,8 +43,10 @@ class CropDeadTaps(CropOuterTaps[IdleTaps]):
 
     @requirement
     def the_pads_are_known(self, graph: Graph, m: IdleTaps) -> bool:
-        """The padding is given as numbers, or follows from sizes that are known."""
-        return known_pads(graph, m.conv) is not None
+        """The padding is given as numbers or follows from sizes that are known, and only takes away."""
+        pads = known_pads(graph, m.conv)
+        # What a transposed convolution's ``output_shape`` adds beyond the last pixel no pads can say.
+        return pads is not None and (min(pads) >= 0 or isinstance(graph.op(m.conv), Conv))
 
 
 def _alive(weight: Array) -> Array:

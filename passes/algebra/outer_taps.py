@@ -5,8 +5,13 @@ from typing import ClassVar, NamedTuple, TypeVar
 
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph
-from convgraph.ir.ops import Conv, Op
-from convgraph.passes.algebra.constant_weight import LooksIntoWeight, WeightedConv, constant_weight
+from convgraph.ir.ops import Conv, Convolution, ConvTranspose, Op
+from convgraph.passes.algebra.constant_weight import (
+    LooksIntoWeight,
+    WeightedConv,
+    constant_weight,
+)
+from convgraph.passes.algebra.constant_weight import convolution as any_convolution
 from convgraph.passes.rewrite import requirement
 
 
@@ -33,12 +38,13 @@ M = TypeVar("M", bound=IdleTaps)
 class CropOuterTaps(LooksIntoWeight[M]):
     """A rewrite that takes idle outer taps off a convolution's weight and as much off its padding.
 
-    The tap that was number b on an axis becomes number 0 and reads what it read before when the padding at
-    the begin shrinks by b·dilation; likewise at the end. Padding stays 0 or more, one tap stays on each axis.
+    The tap that was number b on an axis becomes number 0 and reads what it read before (of a transposed
+    convolution: writes where it wrote) when the padding at the begin shrinks by b·dilation; likewise at the
+    end. Padding stays 0 or more, one tap stays on each axis.
     """
 
     name: ClassVar[str]
-    roots: ClassVar[tuple[type[Op], ...]] = (Conv,)
+    roots: ClassVar[tuple[type[Op], ...]] = (Convolution,)
 
     @requirement
     def the_padding_can_shrink(self, graph: Graph, m: M) -> bool:
@@ -57,7 +63,9 @@ class CropOuterTaps(LooksIntoWeight[M]):
             for begin, end, size in zip(cut.begins, cut.ends, array.shape[2:], strict=True)
         )
         cropped = edit.constant(array[:, :, *kept].copy(), like=weight)
-        op = replace(convolution(graph, m.conv), pads=cut.pads, auto_pad="NOTSET")
+        op = replace(any_convolution(graph, m.conv), pads=cut.pads, auto_pad="NOTSET")
+        if isinstance(op, ConvTranspose):
+            op = replace(op, output_shape=None)
         edit.replace(graph.results(m.conv)[0], edit.add(op, x, cropped, *rest, like=m.conv))
 
 
@@ -69,15 +77,19 @@ def convolution(graph: Graph, node: int) -> Conv:
 
 
 def known_pads(graph: Graph, conv: int) -> tuple[int, ...] | None:
-    """The pads of a convolution as numbers; None while ``auto_pad`` depends on an unknown size."""
-    x, weight, *_ = graph.operands(conv)
+    """The pads of a convolution as numbers; None while they depend on an unknown size.
+
+    They are negative where a transposed convolution's ``output_shape`` is beyond the last pixel.
+    """
+    op, (x, weight, *_) = graph.op(conv), graph.operands(conv)
     assert x is not None
     assert weight is not None
-    return convolution(graph, conv).padded_explicitly(graph.type(x), graph.type(weight))
+    assert isinstance(op, (Conv, ConvTranspose))
+    return op.padded_explicitly(graph.type(x), graph.type(weight))
 
 
 def _cut(graph: Graph, m: IdleTaps) -> Cut:
-    op, pads, weight = convolution(graph, m.conv), known_pads(graph, m.conv), graph.operand(m.conv, 1)
+    op, pads, weight = any_convolution(graph, m.conv), known_pads(graph, m.conv), graph.operand(m.conv, 1)
     assert pads is not None
     assert weight is not None
     shape = graph.type(weight).static_shape

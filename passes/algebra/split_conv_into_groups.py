@@ -1,23 +1,33 @@
-"""Split a convolution into groups along the zeros of a block-diagonal weight.
+"""Split a convolution into groups along the zeros of its weight.
 
-    conv(x, diag(W₁, …, Wₕ), b; group = g)  ->  conv(x, [W₁; …; Wₕ], b; group = g·h)
+    conv(x, W, b; group = g)  ->  conv(x[:, π], W′, b[σ]; group = h)[:, σ⁻¹]
+    W′[o, j]  =  W[σ(o), π(i)], i the j-th input channel of the group of o
 
-W is block-diagonal when, in every group, the first 1/h of the output channels reads nothing but the first 1/h
-of the input channels, and so on: everything else is exactly zero. h is the largest such number. Conv and
-ConvTranspose (the bilinear upsamplings of fully convolutional networks are dense and diagonal), any number of
-spatial axes. Blocks that only another order of channels would show are not looked for. Exact: what goes are
-products with zero, of finite inputs.
+when the channels fall into h > g equal groups such that no output channel of one has to do with an input
+channel of another: the weight is exactly zero there, and block-diagonal once its rows are in the order σ and
+its columns in the order π. Blocks that lie on the diagonal already are looked for first; the orders are then
+left out. Otherwise the components of linked channels are put together into equal groups, and neighbouring
+convolutions may take over the orders. Conv and ConvTranspose (the bilinear upsamplings of fully convolutional
+networks are dense and diagonal), any number of spatial axes. Exact: what goes are products with zero, of
+finite inputs. A few multiplications in many groups may take longer than many in one: a convolution too small
+for its target is left as it is.
+
+Source: Zhang et al., Interleaved Group Convolutions for Deep Neural Networks (2017), section 3.1, where a
+grouped convolution is one with a block-diagonal weight.
 """
 
 from dataclasses import dataclass, replace
+from itertools import chain
 from math import gcd
 from typing import ClassVar
 
 import numpy as np
 
+from convgraph.analysis.cost import node_cost
+from convgraph.analysis.target import GenericTarget, Target
 from convgraph.ir.edit import Edit
-from convgraph.ir.graph import Graph
-from convgraph.ir.ops import Convolution, Op
+from convgraph.ir.graph import Graph, Value
+from convgraph.ir.ops import Convolution, ConvTranspose, Gather, Op
 from convgraph.ir.tensor import Array
 from convgraph.passes.algebra.constant_weight import (
     LooksIntoWeight,
@@ -26,56 +36,88 @@ from convgraph.passes.algebra.constant_weight import (
     convolution,
     weight_at,
 )
+from convgraph.passes.algebra.linked_channels import equal_parts
+from convgraph.passes.fusion.channel_order import with_order
+from convgraph.passes.fusion.channelwise_ops import has_no_channels
+from convgraph.passes.fusion.ordered_weights import with_channels
+from convgraph.passes.rewrite import requirement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockDiagonalConv(WeightedConv):
-    """A convolution, and into how many blocks each of its groups falls."""
+    """A convolution, how many groups it falls into, and the orders in which rows and columns show them.
 
-    blocks: int
+    Rows are the channels along axis 0 of the weight: the output channels of a Conv, the input channels of a
+    ConvTranspose. Columns are the others, all groups' together.
+    """
+
+    group: int
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitConvIntoGroups(LooksIntoWeight[BlockDiagonalConv]):
-    """Split a convolution into groups along the zeros of a block-diagonal weight."""
+    """Split a convolution into groups along the zeros of its weight.
+
+    ``target`` None is the generic one, for which fewer multiplications are a gain.
+    """
 
     name: ClassVar[str] = "split-conv-into-groups"
     roots: ClassVar[tuple[type[Op], ...]] = (Convolution,)
-    needs_a_judge: ClassVar[bool] = True
+
+    target: Target | None = None
 
     def find(self, graph: Graph, node: int) -> BlockDiagonalConv | None:
-        """A convolution whose groups' weights all fall into blocks."""
+        """A convolution that gains by groups, its weight block-diagonal in some order of its channels."""
         array, op = weight_at(graph, node), convolution(graph, node)
-        if array is None or not array.size:
+        if array is None or not array.size or gcd(len(array), array.shape[1] * op.group) <= op.group:
             return None
-        rows, columns = _block_shape(op, array)
-        counts = [h for h in range(gcd(rows, columns), 1, -1) if gcd(rows, columns) % h == 0]
-        if not counts or np.all(array[0, :, ...] != 0):  # most weights: no need to look further
-            return None
-        linked = (array != 0).any(axis=tuple(range(2, array.ndim))).reshape(op.group, rows, columns)
-        blocks = next((h for h in counts if _is_block_diagonal(linked, blocks=h)), None)
-        return None if blocks is None else BlockDiagonalConv(conv=node, blocks=blocks)
+        if (array[0] != 0).any(axis=tuple(range(1, array.ndim - 1))).all():
+            return None  # most weights: a row that has to do with all columns of its group
+        linked = (array != 0).any(axis=tuple(range(2, array.ndim)))
+        blocks = linked.reshape(op.group, -1, linked.shape[1])
+        found = _in_order(node, blocks) or _in_another_order(node, blocks)
+        return found if found is not None and self._gains(graph, found) else None
+
+    @requirement
+    def its_activation_knows_no_channels(self, graph: Graph, m: BlockDiagonalConv) -> bool:
+        """Where output channels change places, no fused activation has parameters for each of them."""
+        _, outgoing = _orders(graph, m)
+        return _is_identity(outgoing) or has_no_channels(graph, m.conv)
 
     def apply(self, edit: Edit, m: BlockDiagonalConv) -> None:
         """Put a convolution with more groups and the blocks alone in its place."""
         graph, op = edit.graph, convolution(edit.graph, m.conv)
         x, _, *rest = graph.operands(m.conv)
         weight, array = constant_weight(graph, m.conv)
-        rows, columns = _block_shape(op, array)
-        h, kernel = m.blocks, array.shape[2:]
-        blocks = array.reshape(op.group, h, rows // h, h, columns // h, *kernel)
-        diagonal = np.moveaxis(np.diagonal(blocks, axis1=1, axis2=3), -1, 1)
-        packed = edit.constant(diagonal.reshape(len(array), columns // h, *kernel), like=weight)
-        grouped = edit.add(replace(op, group=op.group * h), x, packed, *rest, like=m.conv)
-        edit.replace(graph.results(m.conv)[0], grouped)
+        incoming, outgoing = _orders(graph, m)
+        packed = edit.constant(_packed(array, m, group=op.group), like=weight)
+        assert x is not None
+        bias = [value and _reordered(edit, value, outgoing) for value in rest[:1]]
+        given = with_order(edit, x, incoming)
+        y = edit.add(replace(op, group=m.group), given, packed, *bias, *rest[1:], like=m.conv)
+        edit.replace(graph.results(m.conv)[0], with_order(edit, y, np.argsort(outgoing).tolist()))
+
+    def _gains(self, graph: Graph, m: BlockDiagonalConv) -> bool:
+        macs, parts = node_cost(graph, m.conv).macs, m.group // convolution(graph, m.conv).group
+        channels = min(len(m.rows), len(m.columns))
+        return (self.target or GenericTarget()).is_faster_in_groups(
+            channels=channels, saved=macs - macs // parts
+        )
 
 
-def _block_shape(op: Convolution, weight: Array) -> tuple[int, int]:
-    """Rows and columns of one group's part of the weight: output by input channels, or the other way round.
-
-    Conv's weight is (M, C/group, …) and ConvTranspose's (C, M/group, …): both hold the groups along axis 0.
-    """
-    return weight.shape[0] // op.group, weight.shape[1]
+def _in_order(node: int, linked: Array) -> BlockDiagonalConv | None:
+    """The blocks (group, rows, columns) of a weight in smaller ones on their diagonals."""
+    group, rows, columns = linked.shape
+    common = gcd(rows, columns)
+    counts = (h for h in range(common, 1, -1) if common % h == 0)
+    found = next((h for h in counts if _is_block_diagonal(linked, blocks=h)), None)
+    if found is None:
+        return None
+    return BlockDiagonalConv(
+        conv=node, group=group * found, rows=tuple(range(group * rows)), columns=tuple(range(group * columns))
+    )
 
 
 def _is_block_diagonal(linked: Array, *, blocks: int) -> bool:
@@ -83,3 +125,48 @@ def _is_block_diagonal(linked: Array, *, blocks: int) -> bool:
     group, rows, columns = linked.shape
     parts = linked.reshape(group, blocks, rows // blocks, blocks, columns // blocks).any(axis=(0, 2, 4))
     return not (parts & ~np.eye(blocks, dtype=bool)).any()
+
+
+def _in_another_order(node: int, linked: Array) -> BlockDiagonalConv | None:
+    """Orders in which the whole weight is block-diagonal, of the blocks (group, rows, columns) it is now."""
+    group, rows, columns = linked.shape
+    whole = np.zeros((group, rows, group, columns), bool)
+    whole[np.arange(group), :, np.arange(group)] = linked
+    parts = equal_parts(whole.reshape(group * rows, group * columns), more_than=group)
+    if parts is None:
+        return None
+    return BlockDiagonalConv(
+        conv=node,
+        group=len(parts),
+        rows=tuple(chain.from_iterable(part.rows for part in parts)),
+        columns=tuple(chain.from_iterable(part.columns for part in parts)),
+    )
+
+
+def _orders(graph: Graph, m: BlockDiagonalConv) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The orders of the input and of the output channels."""
+    transposed = isinstance(graph.op(m.conv), ConvTranspose)
+    return (m.rows, m.columns) if transposed else (m.columns, m.rows)
+
+
+def _packed(weight: Array, m: BlockDiagonalConv, *, group: int) -> Array:
+    """The rows of a weight of ``group`` groups in order, each with the columns of its new group alone."""
+    rows, high, wide = np.asarray(m.rows), len(weight) // group, weight.shape[1]
+    columns = np.asarray(m.columns).reshape(m.group, -1).repeat(len(weight) // m.group, axis=0)
+    local = columns - (rows // high * wide)[:, None]
+    inside = (local >= 0) & (local < wide)
+    packed: Array = weight[rows[:, None], np.where(inside, local, 0)]
+    packed[~inside] = 0
+    return packed
+
+
+def _is_identity(order: tuple[int, ...]) -> bool:
+    return order == tuple(range(len(order)))
+
+
+def _reordered(edit: Edit, bias: Value, order: tuple[int, ...]) -> Value:
+    """A bias, constant or not, in the order of the output channels."""
+    if _is_identity(order):
+        return bias
+    folded = with_channels(edit, bias, taken=order)
+    return folded or edit.add(Gather(), bias, edit.constant(np.array(order, np.int64), name="order"))

@@ -29,15 +29,19 @@ from convgraph.passes.algebra.constant_weight import (
     convolution,
     weight_at,
 )
-from convgraph.passes.algebra.factors import Matrix, factored, numerical_rank, unit_roundoff
+from convgraph.passes.algebra.factors import Matrix, evened, factored, numerical_rank, unit_roundoff
 from convgraph.passes.rewrite import PricedRewrite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeparableConv(WeightedConv):
-    """A convolution, and the rank of each input channel's part of its weight."""
+    """A convolution, and the rank of each input channel's part of its weight.
+
+    ``evenly``: every output channel counts alike, however small its weights are.
+    """
 
     rank: int
+    evenly: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +57,12 @@ class SplitDepthwiseSeparable(LooksIntoWeight[SeparableConv], PricedRewrite[Sepa
         array = weight_at(graph, node)
         if array is None or not array.size:
             return None
-        slices, unit = _slices(array, group=convolution(graph, node).group), unit_roundoff(array)
-        full = min(slices.shape[1:])
-        if full == 1 or numerical_rank(slices[0], unit=unit) == full:  # most weights: no need to look further
+        parts = slices(evened(array)[0], group=convolution(graph, node).group)
+        unit = unit_roundoff(array)
+        full = min(parts.shape[1:])
+        if full == 1 or numerical_rank(parts[0], unit=unit) == full:  # most weights: no need to look further
             return None
-        rank = max(1, numerical_rank(slices, unit=unit))
+        rank = max(1, numerical_rank(parts, unit=unit))
         return None if rank == full else SeparableConv(conv=node, rank=rank)
 
     def replaces(self, graph: Graph, match: SeparableConv) -> Iterable[int]:
@@ -69,7 +74,7 @@ class SplitDepthwiseSeparable(LooksIntoWeight[SeparableConv], PricedRewrite[Sepa
         graph, op = edit.graph, convolution(edit.graph, m.conv)
         x, _, *rest = graph.operands(m.conv)
         weight, array = constant_weight(graph, m.conv)
-        depthwise, pointwise = _split(array, group=op.group, rank=m.rank)
+        depthwise, pointwise = _split(array, group=op.group, m=m)
         spread = replace(op, group=len(depthwise) // m.rank, activation=None)
         between = edit.add(spread, x, edit.constant(depthwise, like=weight))
         mixed = replace(Conv.of(op.spatial_rank, group=op.group), activation=op.activation)
@@ -77,18 +82,19 @@ class SplitDepthwiseSeparable(LooksIntoWeight[SeparableConv], PricedRewrite[Sepa
         edit.replace(graph.results(m.conv)[0], y)
 
 
-def _slices(weight: Array, *, group: int) -> Matrix:
+def slices(weight: Array, *, group: int) -> Matrix:
     """One float64 matrix (output channels of its group, kernel) for each input channel."""
     outside, inside = weight.shape[0] // group, weight.shape[1]
     grouped = weight.astype(np.float64).reshape(group, outside, inside, -1)
     return np.moveaxis(grouped, 2, 1).reshape(group * inside, outside, -1)
 
 
-def _split(weight: Array, *, group: int, rank: int) -> tuple[Array, Array]:
+def _split(weight: Array, *, group: int, m: SeparableConv) -> tuple[Array, Array]:
     """The depthwise weight (Cin·R, 1, *kernel) and the pointwise one (Cout, Cin/group·R, 1, …)."""
-    mixing, kernels = factored(_slices(weight, group=group), rank=rank)
+    even, sizes = evened(weight) if m.evenly else (weight, np.float64(1))
+    mixing, kernels = factored(slices(even, group=group), rank=m.rank)
     outside, inside, kernel = weight.shape[0] // group, weight.shape[1], weight.shape[2:]
     depthwise = kernels.reshape(-1, 1, *kernel)
-    grouped = np.moveaxis(mixing.reshape(group, inside, outside, rank), 2, 1)
-    pointwise = grouped.reshape(weight.shape[0], inside * rank, *(1 for _ in kernel))
+    grouped = np.moveaxis(mixing.reshape(group, inside, outside, m.rank), 2, 1)
+    pointwise = sizes * grouped.reshape(weight.shape[0], inside * m.rank, *(1 for _ in kernel))
     return depthwise.astype(weight.dtype), pointwise.astype(weight.dtype)

@@ -20,32 +20,37 @@ from typing import ClassVar
 import numpy as np
 
 from convgraph.ir.edit import Edit
-from convgraph.ir.graph import Graph
-from convgraph.ir.ops import Conv, Convolution, Op
+from convgraph.ir.graph import Graph, Value
+from convgraph.ir.ops import Conv, Op
 from convgraph.ir.tensor import Array
 from convgraph.passes.algebra.constant_weight import (
     LooksIntoWeight,
     WeightedConv,
     constant_weight,
-    convolution,
     weight_at,
 )
 from convgraph.passes.algebra.factors import (
     Matrix,
+    evened,
     factored,
     numerical_rank,
     surely_full_rank,
     unit_roundoff,
 )
+from convgraph.passes.algebra.outer_taps import convolution
 from convgraph.passes.rewrite import PricedRewrite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpatiallySeparableConv(WeightedConv):
-    """A convolution, how many spatial axes go to the first of two, and the filters in between a group."""
+    """A convolution, how many spatial axes go to the first of two, and the filters in between a group.
+
+    ``evenly``: every output channel counts alike, however small its weights are.
+    """
 
     first: int
     rank: int
+    evenly: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,16 +85,17 @@ class SplitSpatiallySeparable(LooksIntoWeight[SpatiallySeparableConv], PricedRew
         graph, op = edit.graph, convolution(edit.graph, m.conv)
         x, _, *rest = graph.operands(m.conv)
         weight, array = constant_weight(graph, m.conv)
-        along_first, along_rest = _split(array, group=op.group, first=m.first, rank=m.rank)
+        along_first, along_rest = _split(array, group=op.group, m=m)
         axes = range(op.spatial_rank)
+        first, last = (edit.constant(array, like=weight) for array in (along_first, along_rest))
         begin = replace(_along(op, axes[: m.first]), activation=None)
-        between = edit.add(begin, x, edit.constant(along_first, like=weight))
-        end = _along(op, axes[m.first :])
-        y = edit.add(end, between, edit.constant(along_rest, like=weight), *rest, like=m.conv)
+        between = edit.add(_settled(graph, begin, x, first), x, first)
+        end = _settled(graph, _along(op, axes[m.first :]), between, last)
+        y = edit.add(end, between, last, *rest, like=m.conv)
         edit.replace(graph.results(m.conv)[0], y)
 
 
-def _along(op: Convolution, axes: Sequence[int]) -> Convolution:
+def _along(op: Conv, axes: Sequence[int]) -> Conv:
     """The convolution that moves along some axes as ``op`` does and stays in place on the others."""
     rank = op.spatial_rank
     return replace(
@@ -100,7 +106,14 @@ def _along(op: Convolution, axes: Sequence[int]) -> Convolution:
     )
 
 
-def _matrices(weight: Array, *, group: int, first: int) -> Matrix:
+def _settled(graph: Graph, op: Conv, x: Value | None, weight: Value) -> Conv:
+    """The convolution with pads for its rule where the sizes along its own axes tell them."""
+    assert x is not None
+    pads = op.padded_explicitly(graph.type(x), graph.type(weight))
+    return op if pads is None else replace(op, pads=pads, auto_pad="NOTSET")
+
+
+def matrices(weight: Array, *, group: int, first: int) -> Matrix:
     """For each group one float64 matrix, (Cin, first axes of the kernel) by (Cout, its other axes)."""
     outside, inside = weight.shape[0] // group, weight.shape[1]
     head, tail = prod(weight.shape[2 : 2 + first]), prod(weight.shape[2 + first :])
@@ -118,29 +131,24 @@ def _rank(weight: Array, *, group: int, first: int) -> int | None:
     size = _factor_size(weight.shape, group=group, first=first)
     if size >= weight.size:
         return None
-    matrices, unit = _matrices(weight, group=group, first=first), unit_roundoff(weight)
+    whole, unit = matrices(evened(weight)[0], group=group, first=first), unit_roundoff(weight)
     enough = -(-weight.size // size)  # the lowest rank that does not pay
-    if surely_full_rank(
-        matrices[0, :enough, :enough], unit=unit
-    ):  # most weights: no need for a decomposition
+    if surely_full_rank(whole[0, :enough, :enough], unit=unit):  # most weights: no need for a decomposition
         return None
-    rank = max(1, numerical_rank(matrices, unit=unit))
+    rank = max(1, numerical_rank(whole, unit=unit))
     return rank if rank < enough else None
 
 
-def _split(weight: Array, *, group: int, first: int, rank: int) -> tuple[Array, Array]:
+def _split(weight: Array, *, group: int, m: SpatiallySeparableConv) -> tuple[Array, Array]:
     """The weights (group·R, Cin/group, *first axes, 1, …) and (Cout, R, 1, …, *other axes)."""
-    head, tail = factored(_matrices(weight, group=group, first=first), rank=rank)
+    even, sizes = evened(weight) if m.evenly else (weight, np.float64(1))
+    head, tail = factored(matrices(even, group=group, first=m.first), rank=m.rank)
     outside, inside, *kernel = weight.shape
     ones = [1 for _ in kernel]
-    along_first = np.moveaxis(head.reshape(group, inside, -1, rank), 3, 1)
-    along_rest = np.moveaxis(tail.reshape(group, rank, outside // group, -1), 2, 1)
-    shapes = (
-        (group * rank, inside, *kernel[:first], *ones[first:]),
-        (outside, rank, *ones[:first], *kernel[first:]),
+    along_first = np.moveaxis(head.reshape(group, inside, -1, m.rank), 3, 1).reshape(
+        group * m.rank, inside, *kernel[: m.first], *ones[m.first :]
     )
-    first_weight, rest_weight = (
-        part.reshape(shape).astype(weight.dtype)
-        for part, shape in zip((along_first, along_rest), shapes, strict=True)
+    along_rest = np.moveaxis(tail.reshape(group, m.rank, outside // group, -1), 2, 1).reshape(
+        outside, m.rank, *ones[: m.first], *kernel[m.first :]
     )
-    return first_weight, rest_weight
+    return along_first.astype(weight.dtype), (sizes * along_rest).astype(weight.dtype)

@@ -3,16 +3,18 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import ClassVar
 
 import numpy as np
 
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import ConvTranspose, DepthToSpace, Op
+from convgraph.ir.ops import Concat, ConvTranspose, DepthToSpace, Op
 from convgraph.ir.tensor import Array
 from convgraph.passes.algebra.constant_weight import constant_weight
-from convgraph.passes.algebra.phases import Axis, phase_conv, phase_weight
+from convgraph.passes.algebra.outer_taps import known_pads
+from convgraph.passes.algebra.phases import Axis, Part, phase_conv, phase_weight
 from convgraph.passes.algebra.pixels import cropped, interleaved
 from convgraph.passes.rewrite import Measure, Rewrite, requirement
 
@@ -30,8 +32,8 @@ def transposed_count(graph: Graph) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LowersConvTranspose(Rewrite[TransposedConv]):
-    """A rewrite that spells a transposed convolution with a convolution and what moves pixels."""
+class SpellsConvTranspose(Rewrite[TransposedConv]):
+    """A rewrite that spells a transposed convolution with convolutions and what moves pixels."""
 
     name: ClassVar[str]
     roots: ClassVar[tuple[type[Op], ...]] = (ConvTranspose,)
@@ -39,8 +41,8 @@ class LowersConvTranspose(Rewrite[TransposedConv]):
     measure: ClassVar[Measure] = staticmethod(transposed_count)
 
     def find(self, graph: Graph, node: int) -> TransposedConv | None:
-        """Any transposed convolution."""
-        return TransposedConv(conv=node)
+        """Any transposed convolution that leaves something of its output: no window fits in nothing."""
+        return TransposedConv(conv=node) if 0 not in (graph.type(Value(node, 0)).shape or ()) else None
 
     @requirement
     def the_weights_are_constant(self, graph: Graph, m: TransposedConv) -> bool:
@@ -48,11 +50,17 @@ class LowersConvTranspose(Rewrite[TransposedConv]):
         _, weight, *rest = graph.operands(m.conv)
         return all(graph.constant(v) is not None for v in (weight, *rest[:1]) if v is not None)
 
+
+@dataclass(frozen=True, kw_only=True)
+class LowersConvTranspose(SpellsConvTranspose):
+    """One for images of any size, as long as the padding is known."""
+
+    name: ClassVar[str]
+
     @requirement
     def the_pads_are_known(self, graph: Graph, m: TransposedConv) -> bool:
-        """The padding is given as numbers or follows from sizes that are known, and takes nothing away."""
-        pads = known_pads(graph, m.conv)
-        return pads is not None and min(pads, default=0) >= 0
+        """The padding is given as numbers or follows from sizes that are known."""
+        return known_pads(graph, m.conv) is not None
 
 
 def transposed(graph: Graph, node: int) -> ConvTranspose:
@@ -60,17 +68,6 @@ def transposed(graph: Graph, node: int) -> ConvTranspose:
     op = graph.op(node)
     assert isinstance(op, ConvTranspose)
     return op
-
-
-def known_pads(graph: Graph, node: int) -> tuple[int, ...] | None:
-    """The pads of a transposed convolution as numbers; None while they depend on an unknown size."""
-    op, (x, weight) = transposed(graph, node), graph.operands(node)[:2]
-    assert x is not None
-    assert weight is not None
-    kind = graph.type(x)
-    if op.output_shape is None:  # then the padding is the same at any size
-        kind = kind.with_shape((None, None, *[1] * op.spatial_rank))
-    return op.padded_explicitly(kind, graph.type(weight))
 
 
 def axes_of(graph: Graph, node: int) -> list[Axis]:
@@ -82,37 +79,76 @@ def axes_of(graph: Graph, node: int) -> list[Axis]:
     return [Axis(*axis) for axis in numbers]
 
 
-def spell(edit: Edit, node: int, *, x: Value, axes: Sequence[Axis], weight: Array) -> None:
-    """Put the phases of ``weight`` over x, interleaved, in the place of a transposed convolution."""
+def spell(
+    edit: Edit, node: int, *, x: Value, axes: Sequence[Axis], weight: Array, apart: bool = False
+) -> None:
+    """Put the phases of ``weight`` over x, interleaved, in the place of a transposed convolution.
+
+    One convolution makes them all, or with ``apart`` one makes each.
+    """
+    graph = edit.graph
+    combined = list(product(*(axis.apart for axis in axes))) if apart else [[axis.whole for axis in axes]]
+    inside = apart or takes_activation(graph, node)
+    made = [
+        phases(edit, node, x=x, parts=parts, weight=weight, activated=inside, like=None if number else node)
+        for number, parts in enumerate(combined)
+    ]
+    y = made[0] if len(made) == 1 else edit.add(Concat(axis=1), *made)
+    y = _spread(edit, y, strides=[axis.stride for axis in axes], block_first=apart)
+    begins, ends = zip(*(axis.surplus for axis in axes), strict=True)
+    settle(edit, node, cropped(edit, y, begins=begins, ends=ends), activated=inside)
+
+
+def takes_activation(graph: Graph, node: int) -> bool:
+    """Whether a fused activation does the same to phases side by side in the channels.
+
+    A parameter for each channel would have to follow the channels.
+    """
+    return all(v is None or graph.type(v).size == 1 for v in graph.operands(node)[3:])
+
+
+def settle(edit: Edit, node: int, y: Value, *, activated: bool) -> None:
+    """Put y in the place of a transposed convolution; unless ``activated`` its activation comes after."""
+    activation = transposed(edit.graph, node).activation
+    if activation is not None and not activated:
+        y = edit.add(activation, y, *edit.graph.operands(node)[3:])
+    edit.replace(edit.graph.results(node)[0], y)
+
+
+def phases(
+    edit: Edit,
+    node: int,
+    *,
+    x: Value,
+    parts: Sequence[Part],
+    weight: Array,
+    activated: bool,
+    like: int | None,
+) -> Value:
+    """Some phases of a transposed convolution, side by side in the channels."""
     graph, old = edit.graph, transposed(edit.graph, node)
     _, old_weight, *rest = graph.operands(node)
-    strides = [axis.stride for axis in axes]
     bias, parameters = (rest[0] if rest else None), rest[1:]
-    # A parameter for each channel would have to follow the channels; the activation then stays behind.
-    inside = all(v is None or graph.type(v).size == 1 for v in parameters)
-    conv = replace(phase_conv(axes, group=old.group), activation=old.activation if inside else None)
+    conv = replace(phase_conv(parts, group=old.group), activation=old.activation if activated else None)
     operands = (
-        edit.constant(phase_weight(axes, weight, group=old.group), like=old_weight),
-        None if bias is None else _repeated(edit, bias, math.prod(strides)),
-        *(parameters if inside else ()),
+        edit.constant(phase_weight(parts, weight, group=old.group), like=old_weight),
+        None if bias is None else _repeated(edit, bias, math.prod(len(part.taps) for part in parts)),
+        *(parameters if activated else ()),
     )
     given = operands if any(v is not None for v in operands[1:]) else operands[:1]
-    y = _spread(edit, edit.add(conv, x, *given, like=node), strides=strides)
-    begins, ends = zip(*(axis.surplus for axis in axes), strict=True)
-    y = cropped(edit, y, begins=begins, ends=ends)
-    if old.activation is not None and not inside:
-        y = edit.add(old.activation, y, *parameters)
-    edit.replace(graph.results(node)[0], y)
+    made = edit.add(conv, x, *given, like=like)
+    begins, ends = zip(*(part.excess for part in parts), strict=True)
+    return cropped(edit, made, begins=begins, ends=ends)
 
 
-def _spread(edit: Edit, x: Value, *, strides: Sequence[int]) -> Value:
+def _spread(edit: Edit, x: Value, *, strides: Sequence[int], block_first: bool) -> Value:
     """The phases, side by side in the channels, interleaved."""
     if max(strides) == 1:
         return x
-    # Before opset 11 a DepthToSpace numbers its channels otherwise.
-    if len(strides) == 2 and len(set(strides)) == 1 and edit.graph.model.opset >= 11:
-        return edit.add(DepthToSpace(blocksize=strides[0], mode="CRD"), x)
-    return interleaved(edit, x, block=strides)
+    # Before opset 11 a DepthToSpace knows one order of its channels: the block's place first.
+    if len(strides) == 2 and len(set(strides)) == 1 and (block_first or edit.graph.model.opset >= 11):
+        return edit.add(DepthToSpace(blocksize=strides[0], mode="DCR" if block_first else "CRD"), x)
+    return interleaved(edit, x, block=strides, block_first=block_first)
 
 
 def _repeated(edit: Edit, bias: Value, times: int) -> Value:

@@ -15,7 +15,19 @@ import numpy as np
 from convgraph.errors import ConvgraphError
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import BatchNormalization, Constant, Dropout, Input, Op, Opaque
+from convgraph.ir.ops import (
+    AveragePool,
+    BatchNormalization,
+    Cast,
+    Constant,
+    Convolution,
+    Dropout,
+    Input,
+    MaxPool,
+    Op,
+    Opaque,
+    Resize,
+)
 from convgraph.ir.tensor import Array, DataType, Tensor, TensorType
 from convgraph.numerics.evaluate import evaluate_op
 from convgraph.passes.rewrite import Rewrite, requirement
@@ -34,6 +46,9 @@ class Runtime(Protocol):
 _RANDOM = frozenset(
     ["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"]
 )
+
+
+_UNCERTAIN = (Opaque, Cast, Convolution, AveragePool, MaxPool, Resize)  # windows may reach any distance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,16 +113,17 @@ class FoldConstants(Rewrite[Computable]):
         return sum(sizes) <= self.size_limit or sum(sizes) <= self.size_limit + _freed(graph, m)
 
     @requirement
-    def the_runtime_computes_it(self, graph: Graph, m: Computable) -> bool:
-        """Where a runtime has to compute it, it can, and finds results of the types the model states."""
-        if not isinstance(graph.op(m.node), Opaque):
+    def it_can_be_computed(self, graph: Graph, m: Computable) -> bool:
+        """It can be computed here, with results of the types the model states."""
+        if not isinstance(graph.op(m.node), _UNCERTAIN) and all(map(_is_numeric, m.tensors)):
             return True
         try:
             arrays = self._computed(graph, m)
         except ConvgraphError:
             return False
-        pairs = zip(m.results, arrays, strict=False)
-        return all(a is None or graph.type(result).admits(Tensor(a).type) for result, a in pairs)
+        typed = not isinstance(graph.op(m.node), Opaque)  # computed in float64, to be rounded
+        pairs = ((graph.type(r), a) for r, a in zip(m.results, arrays, strict=False) if a is not None)
+        return all(kind.admits(Tensor(_rounded(a, kind) if typed else a).type) for kind, a in pairs)
 
     def apply(self, edit: Edit, m: Computable) -> None:
         """Compute the results and put constants in their place."""
@@ -115,10 +131,7 @@ class FoldConstants(Rewrite[Computable]):
         for result, array in zip(m.results, arrays, strict=False):
             if array is None:
                 continue
-            dtype = edit.graph.type(result).dtype
-            element = array.dtype if dtype is DataType.UNDEFINED else dtype.numpy
-            with np.errstate(over="ignore", invalid="ignore"):  # overflowing to infinity is the type's way
-                constant = edit.constant(array.astype(element, copy=False), name="folded")
+            constant = edit.constant(_rounded(array, edit.graph.type(result)), name="folded")
             edit.replace(result, constant)
 
     def _computed(self, graph: Graph, m: Computable) -> tuple[Array | None, ...]:
@@ -129,8 +142,19 @@ class FoldConstants(Rewrite[Computable]):
         return evaluate_op(op, operands, outputs=len(m.results))
 
 
+def _rounded(array: Array, kind: TensorType) -> Array:
+    """The array in the element type of a result."""
+    element = array.dtype if kind.dtype is DataType.UNDEFINED else kind.dtype.numpy
+    with np.errstate(over="ignore", invalid="ignore"):  # overflowing to infinity is the type's way
+        return array.astype(element, copy=False)
+
+
 def _is_open(kind: TensorType) -> bool:
     return kind.dtype is DataType.UNDEFINED or kind.size is None
+
+
+def _is_numeric(tensor: Tensor | None) -> bool:
+    return tensor is None or tensor.dtype is not DataType.STRING
 
 
 def _freed(graph: Graph, m: Computable) -> int:

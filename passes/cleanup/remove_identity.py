@@ -1,7 +1,7 @@
 """Remove operations that hand their operand on unchanged.
 
     identity(x) -> x        cast(x, type of x) -> x        concat(x) = sum(x) = max(x) = min(x) = mean(x) -> x
-    transpose(x, 0 1 2 …) -> x
+    transpose(x, 0 1 2 …) -> x        slice(x, everything) -> x        pad(x, 0 0 0 …) -> x
 
 Exact: nothing is computed before or after.
 """
@@ -11,7 +11,21 @@ from typing import ClassVar
 
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Cast, Concat, Identity, Input, Max, Mean, Min, Op, Sum, Transpose
+from convgraph.ir.ops import (
+    Cast,
+    Concat,
+    Identity,
+    Input,
+    Max,
+    Mean,
+    Min,
+    Op,
+    Pad,
+    Slice,
+    Sum,
+    Transpose,
+)
+from convgraph.passes.cleanup.slices import left_out
 from convgraph.passes.rewrite import Rewrite, requirement
 
 
@@ -28,14 +42,25 @@ class RemoveIdentity(Rewrite[PassedOn]):
     """Remove operations that hand their operand on unchanged."""
 
     name: ClassVar[str] = "remove-identity"
-    roots: ClassVar[tuple[type[Op], ...]] = (Identity, Cast, Concat, Sum, Max, Min, Mean, Transpose)
+    roots: ClassVar[tuple[type[Op], ...]] = (
+        Identity,
+        Cast,
+        Concat,
+        Sum,
+        Max,
+        Min,
+        Mean,
+        Transpose,
+        Slice,
+        Pad,
+    )
 
     def find(self, graph: Graph, node: int) -> PassedOn | None:
-        """An operation whose only operand is its result."""
-        operands = graph.operands(node)
-        if len(operands) != 1 or operands[0] is None or not _changes_nothing(graph, node, operands[0]):
+        """An operation whose result is its first operand."""
+        source = graph.operand(node, 0)
+        if source is None or not _changes_nothing(graph, node, source):
             return None
-        return PassedOn(source=operands[0], result=Value(node, 0))
+        return PassedOn(source=source, result=Value(node, 0))
 
     @requirement
     def the_names_of_the_interface_stay(self, graph: Graph, m: PassedOn) -> bool:
@@ -59,4 +84,7 @@ def _changes_nothing(graph: Graph, node: int, source: Value) -> bool:
         return op.to is graph.type(source).dtype
     if isinstance(op, Transpose):
         return op.perm is not None and op.perm == tuple(range(len(op.perm)))
-    return True
+    if isinstance(op, (Slice, Pad)):
+        gone = left_out(graph, node)
+        return gone is not None and not any(any(ends) for ends in gone.values())
+    return len(graph.operands(node)) == 1

@@ -7,7 +7,7 @@ import numpy as np
 
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Gemm, MatMul, Op
+from convgraph.ir.ops import Add, Gemm, MatMul, Op
 from convgraph.ir.tensor import Array, Tensor
 from convgraph.passes.fusion.after_convolution import is_finite
 from convgraph.passes.fusion.channelwise import Vector, beside_constants, channel_vector
@@ -16,9 +16,14 @@ from convgraph.passes.rewrite import Rewrite, requirement
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
-    """A matrix product α·A·B + β·C as a Gemm; ``c`` may be missing, as in a MatMul it is."""
+    """A matrix product α·A·B + β·C as a Gemm; ``c`` may be missing.
+
+    A MatMul of more than two axes has no Gemm to become: its ``c`` is what an Add after it adds. ``product``
+    is then the MatMul's result, ``value`` the sum.
+    """
 
     value: Value
+    product: Value
     op: Gemm
     a: Value
     b: Value
@@ -37,14 +42,48 @@ M = TypeVar("M", bound=AfterProduct)
 
 
 def product_before(graph: Graph, value: Value | None) -> Product | None:
-    """The Gemm or MatMul that makes a value, if one does."""
+    """The Gemm, MatMul, or MatMul and Add that make a value, if they do."""
+    if value is not None and isinstance(graph.producer(value), Add):
+        return _biased(graph, value)
+    return _unbiased(graph, value)
+
+
+def _unbiased(graph: Graph, value: Value | None) -> Product | None:
     op = None if value is None else graph.producer(value)
     if value is None or not isinstance(op, (Gemm, MatMul)):
         return None
     a, b, c = (graph.operand(value.node, slot) for slot in range(3))
     assert a is not None
     assert b is not None
-    return Product(value=value, op=op if isinstance(op, Gemm) else Gemm(), a=a, b=b, c=c)
+    form = op if isinstance(op, Gemm) else Gemm()
+    return Product(value=value, product=value, op=form, a=a, b=b, c=c)
+
+
+def _biased(graph: Graph, total: Value) -> Product | None:
+    """A MatMul of more than two axes and the bias that is added to it."""
+    operands = graph.operands(total.node)
+    for value, bias in zip(operands, reversed(operands), strict=True):
+        product = _unbiased(graph, value)
+        if product is None or are_matrices(graph, product):
+            continue
+        constant = graph.constant(bias)
+        if constant is not None and column_vector(graph, product, constant) is not None:
+            return replace(product, value=total, c=bias)
+    return None
+
+
+def are_matrices(graph: Graph, product: Product) -> bool:
+    """Whether both operands have two axes, so that a Gemm can compute the product."""
+    return graph.type(product.a).rank == 2 and graph.type(product.b).rank == 2
+
+
+def column_vector(graph: Graph, product: Product, constant: Tensor) -> Vector | None:
+    """The constant as one float64 number a column of the product; None when it is anything else."""
+    columns = graph.type(product.b).dim(0 if product.op.transB else -1)
+    rank = graph.type(product.value).rank
+    if rank is None or not isinstance(columns, int):
+        return None
+    return channel_vector(constant, rank=rank, channels=columns, axis=-1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +91,6 @@ class FoldIntoProduct(Rewrite[M]):
     """A rewrite to ``scale * (A·B + C) + shift``, with one number a column each."""
 
     name: ClassVar[str]
-
-    @requirement
-    def both_operands_are_matrices(self, graph: Graph, m: M) -> bool:
-        """The product is of two matrices, so that its columns are the channels."""
-        return graph.type(m.product.a).rank == 2 and graph.type(m.product.b).rank == 2
 
     @requirement
     def the_weights_are_constant(self, graph: Graph, m: M) -> bool:
@@ -72,18 +106,25 @@ class FoldIntoProduct(Rewrite[M]):
     @requirement
     def nothing_else_reads_the_product(self, graph: Graph, m: M) -> bool:
         """Only this operation reads the product, and the graph does not return it."""
-        return graph.sole_reader(m.product.value) is not None
+        return all(graph.sole_reader(value) is not None for value in (m.product.product, m.product.value))
 
     def affine(self, graph: Graph, m: M) -> tuple[Vector, Vector]:
         """Scale and shift, float64, one number a column each."""
         raise NotImplementedError
 
     def apply(self, edit: Edit, m: M) -> None:
-        """Put a Gemm with the folded matrix and bias in the place of both operations."""
-        b, c = m.product.b, m.product.c
-        matrix, bias = self._folded(edit.graph, m)
-        operands = (m.product.a, edit.constant(matrix, like=b), edit.constant(bias, like=c or b))
-        folded = edit.add(replace(m.product.op, beta=1.0), *operands, like=m.product.value.node)
+        """Put a product with the folded matrix and bias in the place of both operations."""
+        product = m.product
+        b, c = product.b, product.c
+        new_matrix, new_bias = self._folded(edit.graph, m)
+        matrix = edit.constant(new_matrix, like=b)
+        if are_matrices(edit.graph, product):
+            op, bias = replace(product.op, beta=1.0), edit.constant(new_bias, like=c or b)
+            folded = edit.add(op, product.a, matrix, bias, like=product.value.node)
+        else:
+            folded = edit.add(MatMul(), product.a, matrix, like=product.product.node)
+        if c is not None and product.value != product.product:
+            folded = edit.add(Add(), folded, edit.constant(new_bias, like=c), like=product.value.node)
         edit.replace(m.result, folded)
 
     def _folded(self, graph: Graph, m: M) -> tuple[Array, Array]:
@@ -130,14 +171,10 @@ class CombineProduct(FoldIntoProduct[CombinedProduct]):
     @requirement
     def the_constant_is_per_column_or_scalar(self, graph: Graph, m: CombinedProduct) -> bool:
         """The constant has one element, or one a column of the product, along its last axis."""
-        return self._vector(graph, m) is not None
+        return column_vector(graph, m.product, m.constant) is not None
 
     def vector(self, graph: Graph, m: CombinedProduct) -> Vector:
         """The constant as one float64 number a column."""
-        vector = self._vector(graph, m)
+        vector = column_vector(graph, m.product, m.constant)
         assert vector is not None
         return vector
-
-    def _vector(self, graph: Graph, m: CombinedProduct) -> Vector | None:
-        columns = graph.type(m.product.b).dim(0 if m.product.op.transB else -1)
-        return channel_vector(m.constant, rank=2, channels=columns) if isinstance(columns, int) else None

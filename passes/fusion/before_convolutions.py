@@ -7,7 +7,7 @@ import numpy as np
 
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Conv, Convolution, ConvTranspose, Op
+from convgraph.ir.ops import Conv, Convolution, ConvTranspose, Op, Sub
 from convgraph.ir.tensor import Array, Tensor
 from convgraph.passes.fusion.after_convolution import convolution, is_finite, weights
 from convgraph.passes.fusion.channelwise import Vector, beside_constants, channel_vector
@@ -155,6 +155,13 @@ def combined_input(graph: Graph, node: int) -> CombinedInput | None:
                 constant_first=first,
             )
     return None
+
+
+def moved(m: CombinedInput, vector: Vector) -> tuple[Vector, Vector]:
+    """Scale and shift of a sum or difference: −1 where x is subtracted, −c where the constant is."""
+    subtracts = isinstance(m.op, Sub)
+    scale = np.full_like(vector, -1.0 if subtracts and m.constant_first else 1.0)
+    return scale, -vector if subtracts and not m.constant_first else vector
 
 
 def input_vector(graph: Graph, m: CombinedInput) -> Vector | None:

@@ -12,15 +12,17 @@ from convgraph.ir.tensor import Array, Tensor
 Vector = NDArray[np.float64]
 
 
-def channel_vector(constant: Tensor, *, rank: int, channels: int) -> Vector | None:
+def channel_vector(constant: Tensor, *, rank: int, channels: int, axis: int = 1) -> Vector | None:
     """The constant as one float64 number an output channel, or None when it is anything else.
 
-    ``rank`` is that of the convolution's result. A constant of one element, or of shape (C, 1, …, 1) once
-    leading axes of length 1 are put in front, qualifies; one that merely has ``channels`` elements along
-    another axis does not, nor does one that would raise the rank of the result.
+    ``rank`` is that of the convolution's result, ``axis`` the one of its channels. A constant of one element,
+    or of shape (C, 1, …, 1) once leading axes of length 1 are put in front, qualifies; one that merely has
+    ``channels`` elements along another axis does not, nor does one that would raise the rank of the result.
     """
     shape = (1,) * (rank - len(constant.shape)) + constant.shape
-    if len(shape) != rank or constant.size not in (1, channels) or shape[1] != constant.size:
+    if len(shape) != rank or constant.size not in (1, channels):
+        return None
+    if constant.size != 1 and shape[axis] != constant.size:
         return None
     return np.broadcast_to(constant.numpy().astype(np.float64).reshape(-1), (channels,))
 

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import BatchNormalization, Op
-from convgraph.passes.fusion.after_gemm import AfterProduct, FoldIntoProduct, product_before
+from convgraph.passes.fusion.after_gemm import AfterProduct, FoldIntoProduct, are_matrices, product_before
 from convgraph.passes.fusion.channelwise import Vector
 from convgraph.passes.fusion.normalisation import are_constant, given, scale_and_shift
 from convgraph.passes.rewrite import requirement
@@ -43,6 +43,11 @@ class FoldBatchnormIntoGemm(FoldIntoProduct[NormalisedProduct]):
         return NormalisedProduct(
             product=product, result=Value(node, 0), norm=norm, statistics=given(operands)
         )
+
+    @requirement
+    def both_operands_are_matrices(self, graph: Graph, m: NormalisedProduct) -> bool:
+        """The product is of two matrices, so that its columns are the channels."""
+        return are_matrices(graph, m.product)
 
     @requirement
     def it_normalises_in_inference_mode(self, graph: Graph, m: NormalisedProduct) -> bool:

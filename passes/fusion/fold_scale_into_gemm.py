@@ -3,8 +3,8 @@
     (α·A·B + β·C) · c  =  c · (α·A·B + β·C)  ->  α·A·(B·c) + c·(β·C)
     (α·A·B + β·C) / c  ->  α·A·(B/c) + (β·C)/c
 
-c is one number, or one a column of the product. Exact in real arithmetic; floating point differs by
-reassociation only.
+c is one number, or one a column of the product; A and B may be stacks of matrices (a MatMul, C then being
+what an Add after it adds). Exact in real arithmetic; floating point differs by reassociation only.
 """
 
 from dataclasses import dataclass
@@ -30,6 +30,11 @@ class FoldScaleIntoGemm(CombineProduct):
     def the_product_is_not_a_divisor(self, graph: Graph, m: CombinedProduct) -> bool:
         """The product is multiplied or divided, not divided by: constant / product is not linear."""
         return not (isinstance(m.op, Div) and m.constant_first)
+
+    @requirement
+    def the_second_operand_has_columns(self, graph: Graph, m: CombinedProduct) -> bool:
+        """The second operand is a matrix or a stack of matrices, no vector."""
+        return (graph.type(m.product.b).rank or 0) >= 2
 
     def affine(self, graph: Graph, m: CombinedProduct) -> tuple[Vector, Vector]:
         """Scale c or 1/c, no shift."""

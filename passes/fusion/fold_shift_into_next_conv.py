@@ -13,8 +13,6 @@ reassociation only.
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Add, Op, Sub
 from convgraph.passes.fusion.before_convolutions import (
@@ -22,6 +20,7 @@ from convgraph.passes.fusion.before_convolutions import (
     PushShiftIntoConvolutions,
     combined_input,
     input_vector,
+    moved,
 )
 from convgraph.passes.fusion.channelwise import Vector
 from convgraph.passes.rewrite import requirement
@@ -47,6 +46,4 @@ class FoldShiftIntoNextConv(PushShiftIntoConvolutions[CombinedInput]):
         """Scale 1, or −1 where x is subtracted; shift c, or −c where the constant is."""
         vector = input_vector(graph, m)
         assert vector is not None
-        subtracts = isinstance(m.op, Sub)
-        scale = np.full_like(vector, -1.0 if subtracts and m.constant_first else 1.0)
-        return scale, -vector if subtracts and not m.constant_first else vector
+        return moved(m, vector)

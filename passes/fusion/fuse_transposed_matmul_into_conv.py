@@ -1,53 +1,54 @@
-"""Write a matrix product over the channels, between two transpositions, as the pointwise convolution it is.
+"""Write matrix products over the channels, between two transpositions, as the convolutions they are.
 
     transpose(matmul(transpose(x, channels last), A), channels first)  ->  conv1×1(x, Aᵀ)
+    transpose(gemm((transpose(x) + c) · A, B, b))  ->  conv1×1(conv1×1(x + c, Aᵀ), Bᵀ, b)
 
-Exact: the same products, summed in the same order. Channels-last linear layers come so from exporters;
-invertible 1×1 convolutions and pointwise MLPs are often written this way.
+Any number of products (MatMul or Gemm, with the pixels as rows or, transposed, as columns) and of sums with
+constants or multiples may stand in a row, and the pixels may be one axis meanwhile, N·H·W × C. Exact: the
+same products, summed in the same order. Channels-last linear layers come so from exporters; invertible 1×1
+convolutions, kept as triangular factors, and pointwise MLPs are often written this way.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Conv, MatMul, Op, Transpose
+from convgraph.ir.ops import Gemm, MatMul, Op, Reshape, Transpose
+from convgraph.passes.fusion.channels_last import CONVOLVED, carried, nodes_between, placed, sides, steps
 from convgraph.passes.rewrite import Rewrite, requirement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PointwiseProduct:
-    """x, its channels-last form, the product with the matrix, and the product with channels first again."""
+class PointwiseProducts:
+    """x, its channels-last form, the nodes that follow in a row, and the result with channels first again."""
 
     x: Value
     last: Value
-    product: Value
-    matrix: Value
+    nodes: tuple[int, ...]
     result: Value
 
 
 @dataclass(frozen=True, kw_only=True)
-class FuseTransposedMatmulIntoConv(Rewrite[PointwiseProduct]):
-    """Write a matrix product over the channels, between two transpositions, as a pointwise convolution."""
+class FuseTransposedMatmulIntoConv(Rewrite[PointwiseProducts]):
+    """Write matrix products over the channels, between two transpositions, as pointwise convolutions."""
 
     name: ClassVar[str] = "fuse-transposed-matmul-into-conv"
     roots: ClassVar[tuple[type[Op], ...]] = (Transpose,)
 
-    def find(self, graph: Graph, node: int) -> PointwiseProduct | None:
-        """A Transpose of a MatMul of a Transpose."""
-        product = graph.operand(node, 0)
-        if product is None or not isinstance(graph.producer(product), MatMul):
+    def find(self, graph: Graph, node: int) -> PointwiseProducts | None:
+        """A Transpose of a row of operations, a product among them, that starts at a Transpose."""
+        nodes = tuple(nodes_between(graph, graph.operand(node, 0)))[::-1]
+        if not any(isinstance(graph.op(n), (MatMul, Gemm)) for n in nodes):
             return None
-        last, matrix = graph.operands(product.node)
-        if last is None or matrix is None or not isinstance(graph.producer(last), Transpose):
+        last = carried(graph, nodes[0])
+        x = None if last is None else graph.operand(last.node, 0)
+        if last is None or x is None or graph.type(x).dtype not in CONVOLVED:
             return None
-        x = graph.operand(last.node, 0)
-        return x and PointwiseProduct(x=x, last=last, product=product, matrix=matrix, result=Value(node, 0))
+        return PointwiseProducts(x=x, last=last, nodes=nodes, result=Value(node, 0))
 
     @requirement
-    def the_channels_go_last_and_come_back(self, graph: Graph, m: PointwiseProduct) -> bool:
+    def the_channels_go_last_and_come_back(self, graph: Graph, m: PointwiseProducts) -> bool:
         """The first transposition moves axis 1 of three or more to the end, the second moves it back."""
         rank = graph.type(m.x).rank
         if rank is None or rank < 3:
@@ -56,24 +57,43 @@ class FuseTransposedMatmulIntoConv(Rewrite[PointwiseProduct]):
         return orders == ((0, *range(2, rank), 1), (0, rank - 1, *range(1, rank - 1)))
 
     @requirement
-    def the_matrix_is_constant(self, graph: Graph, m: PointwiseProduct) -> bool:
-        """The product is with a constant matrix on the right."""
-        matrix = graph.constant(m.matrix)
-        return matrix is not None and len(matrix.shape) == 2
+    def the_pixels_stay_in_order(self, graph: Graph, m: PointwiseProducts) -> bool:
+        """What comes between keeps the channels an axis of their own, and leaves the pixels as they were."""
+        at_end = sides(graph, m.nodes)
+        if at_end is None or not at_end[-1]:
+            return False
+        if not any(isinstance(graph.op(node), Reshape) for node in m.nodes):
+            return True
+        before, after = graph.type(m.last).shape, graph.type(Value(m.nodes[-1], 0)).shape
+        if before is None or after is None or len(before) != len(after):
+            return False
+        # As many pixels come out as went in: where all sizes but one are the same, that one is.
+        doubtful = [{a, b} for a, b in zip(before[:-1], after[:-1], strict=True) if a is None or a != b]
+        return not doubtful or (len(doubtful) == 1 and not all(isinstance(d, int) for d in doubtful[0]))
 
     @requirement
-    def nothing_else_reads_what_lies_between(self, graph: Graph, m: PointwiseProduct) -> bool:
-        """The channels-last product has no other reader, so that it goes."""
-        return graph.sole_reader(m.product) is not None
+    def the_other_operands_are_constant(self, graph: Graph, m: PointwiseProducts) -> bool:
+        """The products are with constant matrices, the rest is with one constant number, or one a channel."""
+        at_end = sides(graph, m.nodes)
+        return at_end is not None and steps(graph, m.nodes, at_end) is not None
 
-    def apply(self, edit: Edit, m: PointwiseProduct) -> None:
-        """Convolve with the transposed matrix."""
-        matrix, rank = edit.graph.constant(m.matrix), edit.graph.type(m.x).rank
-        assert matrix is not None
+    @requirement
+    def nothing_else_reads_what_lies_between(self, graph: Graph, m: PointwiseProducts) -> bool:
+        """The values after the first transposition have no other reader, so that they go."""
+        return all(graph.sole_reader(Value(node, 0)) is not None for node in m.nodes)
+
+    def apply(self, edit: Edit, m: PointwiseProducts) -> None:
+        """Convolve with the transposed matrices; constants go where the channels are."""
+        graph, rank = edit.graph, edit.graph.type(m.x).rank
+        at_end = sides(graph, m.nodes)
+        assert at_end is not None
+        found = steps(graph, m.nodes, at_end)
+        assert found is not None
         assert rank is not None
-        kernel = np.ascontiguousarray(matrix.numpy().T).reshape(*matrix.shape[::-1], *(1,) * (rank - 2))
-        weight = edit.constant(kernel, like=m.matrix)
-        edit.replace(m.result, edit.add(Conv.of(rank - 2), m.x, weight, like=m.product.node))
+        y = m.x
+        for step in found:
+            y = placed(edit, y, step, rank=rank)
+        edit.replace(m.result, y)
 
 
 def _order(graph: Graph, value: Value) -> tuple[int, ...] | None:

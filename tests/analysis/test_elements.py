@@ -47,8 +47,6 @@ def followed(op_type: str, *operands: np.ndarray, **attributes: Any) -> tuple[Kn
         ("Shape", (np.zeros((2, 3, 5, 7), np.float32),), {"start": 2}),
         ("Shape", (np.zeros((2, 3, 5, 7), np.float32),), {"start": -3, "end": -1}),
         ("Size", (np.zeros((2, 3, 5, 7), np.float32),), {}),
-        ("Gather", (np.array([4, 5, 6]), np.array(2)), {}),
-        ("Gather", (np.array([4, 5, 6]), np.array([-1, 0])), {"axis": 0}),
         ("ConstantOfShape", (np.array([3]),), {}),
         (
             "ConstantOfShape",
@@ -93,7 +91,6 @@ def vector(*elements: float, known: bool = True) -> TensorType:
         (Add(), (vector(1, 2), vector(3, 4)), TensorType(DataType.INT64, shape=(None,))),
         (Opaque(op_type="Shape", arity=1), (TensorType(DataType.FLOAT, shape=("N", 3)),), vector(0, 0)),
         (Opaque(op_type="Shape", domain="other", arity=1), (vector(1),), vector(0)),
-        (Opaque(op_type="Gather", arity=2), (vector(1, 2), vector(2)), vector(0)),
         (Opaque(op_type="Mystery", arity=1), (vector(1),), vector(0)),
         (Opaque(op_type="Mystery", arity=0), (), vector(0)),
     ],

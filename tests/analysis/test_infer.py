@@ -92,6 +92,15 @@ def test_inference_sharpens_what_was_recorded() -> None:
     assert by_name(graph, {"N": 3})["y"] == float_(3, 4, 64)
 
 
+def test_sizes_derived_from_one_another_are_assumed_together() -> None:
+    b = GraphBuilder("g")
+    for number, size in enumerate(["2*H", "(H-1)//2+1", "any size"]):
+        b.output(b.add(Relu(), b.input(f"x{number}", shape=("N", 3, size))))
+    graph = b.build()
+    assert assumed_sizes(graph) == {"N": 1, "H": 64, "any size": 64}
+    assert [at_sizes(graph, x, assumed_sizes(graph)).dim(2) for x in graph.inputs] == [128, 32, 64]
+
+
 def test_assumed_sizes_are_one_for_the_batch_and_64_for_extents() -> None:
     assert assumed_sizes(pyramid("N", 3, "H", "W")) == {"N": 1, "H": 64, "W": 64}
     assert assumed_sizes(pyramid(2, 3, 17, 29)) == {}

@@ -64,3 +64,32 @@ def test_what_is_a_gain(after: Cost, *, generic: bool, onnxruntime: bool) -> Non
 def test_only_a_target_with_a_cost_model_judges() -> None:
     assert GenericTarget().judges
     assert not OnnxruntimeCpu().judges
+
+
+@pytest.mark.parametrize(
+    ("channels", "saved", "onnxruntime"),
+    [(64, 3_000_000, True), (63, 9_000_000, False), (256, 2_999_999, False)],
+)
+def test_groups_have_to_save_much_in_onnxruntime(channels: int, saved: int, *, onnxruntime: bool) -> None:
+    assert GenericTarget().is_faster_in_groups(channels=channels, saved=saved)
+    assert OnnxruntimeCpu().is_faster_in_groups(channels=channels, saved=saved) is onnxruntime
+
+
+@pytest.mark.parametrize(
+    ("channels", "rest", "taps", "axes", "onnxruntime"),
+    [
+        (18, 16, 9, 2, True),
+        (67, 64, 6, 2, True),
+        (18, 16, 3, 2, False),
+        (20, 16, 9, 2, False),
+        (17, 15, 9, 2, False),
+        (14, 12, 9, 2, False),
+        (18, 16, 9, 1, False),
+    ],
+)
+def test_a_map_has_to_bring_channels_into_the_blocked_layout(
+    channels: int, rest: int, taps: int, axes: int, *, onnxruntime: bool
+) -> None:
+    numbers = {"channels": channels, "rest": rest, "taps": taps, "axes": axes}
+    assert GenericTarget().is_faster_with_a_map(**numbers)
+    assert OnnxruntimeCpu().is_faster_with_a_map(**numbers) is onnxruntime

@@ -13,8 +13,10 @@ import onnxruntime
 import pytest
 from click.testing import Result
 from jsonschema import Draft202012Validator
+from laws.spectrum import network
 from onnx import TensorProto, helper, numpy_helper
 
+import convgraph as cg
 from convgraph.report.summary import schema
 
 Cli = Callable[..., Result]
@@ -283,3 +285,64 @@ def test_operators_that_a_device_lacks_are_lowered_or_nothing_is_written(cli: Cl
     assert f"{model}: without: Relu" in refused.stderr
     assert not model.with_name("small.opt.onnx").exists()
     assert cli("optimize", model, "--without", "Reluu").exit_code == 2
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    """A network with weak directions in its weights."""
+    path = tmp_path / "trained.onnx"
+    cg.save(network(), path)
+    return path
+
+
+def test_approximations_within_an_error_budget(cli: Cli, trained: Path) -> None:
+    arguments = ("--allow-approximate", "--max-error", 0.01, "--report", "run.json", "-v")
+    result = cli("optimize", trained, *arguments)
+    assert result.exit_code == 0, result.output
+    assert f"{trained}: within the error budget 0.01: measured 0.00" in result.stderr
+    assert "split-low-rank-conv at conv5, approximate: weight changed by 0.0" in result.stderr
+    assert " of 0.01" in result.stdout
+    report = json.loads(Path("run.json").read_text())
+    Draft202012Validator(schema()).validate(report)
+    assert 0 < report["approximation"]["error"] <= 0.01
+    (output,) = report["verification"]["outputs"]
+    assert (report["verification"]["equal"], output["bound"]) == (True, "given")
+    assert output["max_rel"] <= 0.01
+    assert report["optimized"]["macs"] < 0.75 * report["model"]["macs"]
+    written = trained.with_name("trained.opt.onnx")
+    x = np.random.default_rng(3).standard_normal((2, 3, 22, 18)).astype(np.float32)
+    (before,), (after,) = outputs(trained, {"x": x}), outputs(written, {"x": x})
+    assert 1e-5 < np.abs(after - before).max() / np.abs(before).max() <= 0.02
+    assert cli("verify", trained, written).exit_code == 1
+    assert cli("verify", trained, written, "--rtol", 0.02).exit_code == 0
+
+
+def test_a_budget_that_allows_nothing_is_said_not_to(cli: Cli, trained: Path) -> None:
+    result = cli("optimize", trained, "--allow-approximate", "--max-error", 1e-7)
+    assert result.exit_code == 0
+    assert result.stderr == f"{trained}: not approximated: nothing within the budget saves enough\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--allow-approximate",), "--allow-approximate: no error budget; expected --max-error E beside it"),
+        (
+            ("--max-error", 0.01),
+            "--max-error: only for approximations; expected --allow-approximate beside it",
+        ),
+        (("--allow-approximate", "--max-error", 0), "--max-error"),
+        (
+            ("--passes", "split-low-rank-conv"),
+            "split-low-rank-conv: an approximation without an error budget; --allow-approximate",
+        ),
+    ],
+)
+def test_approximations_need_an_error_budget(
+    arguments: tuple[object, ...], message: str, cli: Cli, trained: Path
+) -> None:
+    result = cli("optimize", trained, *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not trained.with_name("trained.opt.onnx").exists()

@@ -14,7 +14,8 @@ import onnx.backend.test
 import pytest
 from onnx import numpy_helper
 
-from convgraph.compiler.optimize import encoded, optimize
+from convgraph.compiler.optimize import optimize
+from convgraph.exporters.staged import serialised
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import BatchNormalization, Convolution
 from convgraph.numerics.session import run_model
@@ -99,4 +100,4 @@ def test_backend_models(name: str) -> None:
     for output, again in zip(reference.values(), run_model(same.proto, feeds).values(), strict=True):
         assert output.tobytes() == again.tobytes()
     assert not optimize(result.proto, verify=False).changed
-    assert len(encoded(result.proto)) <= len(encoded(model))
+    assert len(serialised(result.proto)) <= len(serialised(model))

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 import convgraph as cg
-from convgraph.compiler.optimize import encoded
+from convgraph.exporters.staged import serialised
 from convgraph.importers.demo import demo_names
 from convgraph.ir.ops import BatchNormalization, Conv, Op, Relu
 from convgraph.numerics.session import run_model
@@ -39,11 +39,11 @@ def test_every_demo_is_optimized_and_equal(name: str) -> None:
 
 def test_a_graph_is_left_untouched_and_protos_go_in_and_out() -> None:
     graph = small()
-    before = encoded(cg.to_onnx(graph))
+    before = serialised(cg.to_onnx(graph))
     result = cg.optimize(graph)
-    assert encoded(cg.to_onnx(graph)) == before
+    assert serialised(cg.to_onnx(graph)) == before
     proto = cg.to_onnx(cg.optimize(cg.to_onnx(graph)).graph)
-    assert encoded(proto) == encoded(result.proto)
+    assert serialised(proto) == serialised(result.proto)
     assert [node.op_type for node in proto.graph.node] == ["Conv", "Relu"]
 
 
@@ -52,7 +52,7 @@ def test_every_kind_of_source(tmp_path: Path) -> None:
     cg.save(small(), path)
     data = path.read_bytes()
     results = [cg.optimize(source, verify=False) for source in (path, str(path), data, io.BytesIO(data))]
-    assert len({encoded(result.proto) for result in results}) == 1
+    assert len({serialised(result.proto) for result in results}) == 1
     assert results[0].model.path == str(path)
 
 

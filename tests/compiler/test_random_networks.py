@@ -1,14 +1,18 @@
 """Random networks, whole: built, exported, imported, optimised, exported, run and compared."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
+import pytest
+from fuzz.networks import Subject, faults, ways
 from hypothesis import HealthCheck, given, settings
 
-from convgraph.compiler.optimize import encoded, optimize
+from convgraph.compiler.optimize import optimize
 from convgraph.exporters.onnx_model import to_onnx
+from convgraph.exporters.staged import serialised
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Value
 from convgraph.ir.ops import (
@@ -141,4 +145,15 @@ def test_random_networks_stay_the_same_function(model: bytes) -> None:
     assert result.verification.equal, result.verification.reason
     again = optimize(result.proto, verify=False)
     assert not again.changed
-    assert encoded(again.proto) == encoded(result.proto)
+    assert serialised(again.proto) == serialised(result.proto)
+
+
+@pytest.mark.parametrize("first", range(0, 60, 12))
+def test_wide_random_networks_stay_the_same_function_in_every_way(first: int) -> None:
+    """Sixty of those that ``tests/fuzz/networks.py`` makes by the thousand."""
+    counts: Counter[str] = Counter()
+    for seed in range(first, first + 12):
+        subject = Subject(seed)
+        for way, pipeline in ways():
+            assert not list(faults(subject, way, pipeline, run=way == "generic", counts=counts)), (seed, way)
+    assert len(counts) > 20

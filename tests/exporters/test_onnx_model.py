@@ -262,13 +262,3 @@ def test_a_fused_activation_is_written_under_its_old_names() -> None:
     edit.sweep()
     assert len(list(graph.compute_nodes())) == 1
     assert to_onnx(graph) == before
-
-
-def test_the_very_message_at_hand_is_written(tmp_path: Path) -> None:
-    b = GraphBuilder("g", opset=17)
-    b.output(b.add(Relu(), b.input("x", shape=(2, 3))), name="y")
-    graph = b.build()
-    message = to_onnx(graph)
-    message.doc_string = "this one"
-    save(graph, tmp_path / "m.onnx", message=message)
-    assert (tmp_path / "m.onnx").read_bytes() == message.SerializeToString(deterministic=True)

@@ -30,6 +30,14 @@ def test_an_operand_read_twice_is_two_edges() -> None:
     assert graph.sole_reader(r) is None
 
 
+def test_values_that_nothing_makes() -> None:
+    graph = square()
+    y = graph.value("y")
+    assert graph.makes(y)
+    assert not graph.makes(Value(y.node, 1))
+    assert not graph.makes(Value(len(graph), 0))
+
+
 def test_the_only_networkx_attribute_is_the_operation() -> None:
     graph = square()
     assert all(set(data) == {"op"} for _, data in graph.nx.nodes(data=True))

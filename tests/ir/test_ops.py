@@ -104,6 +104,17 @@ def slices(draw: Any) -> Drawn:
 
 
 @st.composite
+def gathers(draw: Any) -> Drawn:
+    rank = draw(st.integers(1, 3))
+    taken = draw(st.sampled_from([(), (4,), (2, 3)]))
+    return (
+        ops.Gather(axis=draw(st.integers(-rank, rank - 1))),
+        [zeros(*sizes(draw, rank)), np.ones(taken, np.int64)],
+        1,
+    )
+
+
+@st.composite
 def reshapes(draw: Any) -> Drawn:
     shape = [draw(st.sampled_from([1, 2, 3, 4, 6])) for _ in range(4)]
     target = draw(st.permutations(shape))
@@ -162,7 +173,7 @@ def arrangements(draw: Any) -> Drawn:
 
 
 anything = st.one_of(
-    convolutions(), pools(), pads(), slices(), reshapes(), reductions(), resizes(), arrangements()
+    convolutions(), pools(), pads(), slices(), gathers(), reshapes(), reductions(), resizes(), arrangements()
 )
 
 
@@ -298,6 +309,10 @@ def test_an_illegal_attribute_cannot_be_built(name: str) -> None:
 
 IMAGE = typed((2, 6, 8, 9))
 CONTRADICTIONS: dict[str, tuple[Op, list[TensorType | None]]] = {
+    "transposed convolution padded away": (
+        ops.ConvTranspose.of(2, pads=(0, 3, 0, 4)),
+        [typed((1, 4, 5, 3)), typed((4, 2, 3, 3))],
+    ),
     "channels": (CONV, [IMAGE, typed((4, 5, 3, 3))]),
     "a window that does not fit": (CONV, [IMAGE, typed((4, 6, 9, 3))]),
     "no weight": (CONV, [IMAGE]),
@@ -318,6 +333,7 @@ CONTRADICTIONS: dict[str, tuple[Op, list[TensorType | None]]] = {
     "pads for other axes": (ops.Pad(), [IMAGE, known(1, 1)]),
     "more cropped than there is": (ops.Pad(), [IMAGE, known(0, 0, 0, -9, 0, 0, 0, -1)]),
     "starts without ends": (ops.Slice(), [IMAGE, known(0, 1), known(3)]),
+    "gather of an axis beyond": (ops.Gather(axis=4), [IMAGE, known(0)]),
     "a step of 0": (ops.Slice(), [IMAGE, known(0), known(3), known(1), known(0)]),
     "neither scales nor sizes": (ops.Resize(), [IMAGE]),
     "sizes for other axes": (ops.Resize(), [IMAGE, None, None, known(3, 4)]),
@@ -350,6 +366,7 @@ def test_symbols_stay_where_sizes_do() -> None:
     assert shape_of(ops.Resize(), x, None, Tensor(np.float32([1, 1, 2, 0.5])).type) == ("N", 8, "H*2", "W//2")
     assert shape_of(ops.Slice(), x, known(1), known(2**63 - 1), known(2)) == ("N", 8, "H-1", "W")
     assert shape_of(ops.Slice(), x, known(5), known(2**63 - 1), known(2)) == ("N", 8, None, "W")
+    assert shape_of(ops.Gather(axis=1), x, typed(("K", 2))) == ("N", "K", 2, "H", "W")
     assert shape_of(ops.ReduceMean(), x, known(2, 3)) == ("N", 8, 1, 1)
     assert shape_of(ops.Expand(), typed(("N", 1)), known(1, 5)) == ("N", 5)
 
@@ -358,6 +375,11 @@ def test_shape_vectors_stay_known() -> None:
     head, tail = known(2, 3), known(-1)
     assert ops.Concat(axis=0).infer_all((head, tail))[0].ints == (2, 3, -1)
     assert ops.Slice().infer_all((known(4, 5, 6), known(1), known(3)))[0].ints == (5, 6)
+    assert ops.Gather().infer_all((known(4, 5, 6), known(-1, 0)))[0].ints == (6, 4)
+    assert (
+        ops.Gather().infer_all((known(4, 5), known(2)))[0].ints is None
+    )  # only running it says that it fails
+    assert ops.Gather().infer_all((known(4, 5), Tensor(np.array(1)).type))[0].ints == (5,)
     scalar = ops.Squeeze().infer_all((tail, known(0)))[0]
     assert (scalar.shape, scalar.ints) == ((), (-1,))
     again = ops.Unsqueeze().infer_all((scalar, known(0)))[0]

@@ -146,6 +146,17 @@ def max_pool(x: Sequence[int], kernel: Sequence[int], *, dtype: Any = np.float32
     return Case(op=op, operands=[signed(*x, dtype=dtype, scale=40)], outputs=2)
 
 
+def max_unpool(
+    x: Sequence[int], kernel: Sequence[int], *, strides: Sequence[int], pads: Sequence[int] = (0, 0, 0, 0)
+) -> Case:
+    """Indices that each occur once, in no order."""
+    op = ops.MaxUnpool(kernel_shape=tuple(kernel), strides=tuple(strides), pads=tuple(pads))
+    crops = zip(pads[: len(kernel)], pads[len(kernel) :], strict=True)
+    out = [s * (n - 1) + k - sum(crop) for n, s, k, crop in zip(x[2:], strides, kernel, crops, strict=True)]
+    indices = np.random.default_rng(0).permutation(x[0] * x[1] * int(np.prod(out)))[: int(np.prod(x))]
+    return Case(op=op, operands=[signed(*x), indices.reshape(x)])
+
+
 def average_pool(x: Sequence[int], kernel: Sequence[int], **fields: Any) -> Case:
     op = replace(ops.AveragePool.of(kernel), **fields)
     return contraction(op, [signed(*x)], length=int(np.prod(kernel)))
@@ -181,6 +192,10 @@ POOLS = {
     "max pool int8": max_pool((2, 3, 8, 11), (3, 3), dtype=np.int8, pads=(1, 1, 1, 1)),
     "max pool uint8": max_pool((2, 3, 8, 11), (3, 2), dtype=np.uint8),
     "max pool double": max_pool((2, 3, 8, 11), (3, 2), dtype=np.float64, pads=(1, 1, 1, 1)),
+    "max unpool": max_unpool((2, 3, 4, 5), (2, 3), strides=(2, 3)),
+    "max unpool, padded": max_unpool((2, 3, 4, 5), (3, 4), strides=(2, 3), pads=(1, 0, 0, 2)),
+    "max unpool 1-D": max_unpool((2, 3, 7), (2,), strides=(3,), pads=(0, 1)),
+    "max unpool 3-D": max_unpool((2, 3, 2, 4, 3), (2, 1, 2), strides=(2, 1, 3), pads=(0,) * 6),
     "average pool 1-D": average_pool((2, 3, 11), (4,), strides=(3,), pads=(1, 2), ceil_mode=1),
     "average pool 3-D": average_pool((2, 3, 5, 6, 7), (2, 3, 2), strides=(2, 1, 2), pads=(0, 1, 0, 1, 1, 1)),
     "global average": contraction(ops.GlobalAveragePool(), [signed(2, 3, 5, 7)], length=35),
@@ -377,6 +392,9 @@ LAYOUT = {
     "slice nothing": moved(ops.Slice(), signed(5, 7), ints(3), ints(2), ints(1)),
     "slice backwards to the start": moved(ops.Slice(), signed(5, 7), ints(9), ints(-8), ints(1), ints(-1)),
     "slice beyond": moved(ops.Slice(), whole(5, 7), ints(-20), ints(20), ints(0), ints(2)),
+    "gather": moved(ops.Gather(axis=1), signed(2, 7, 3), ints(6, 0, -2, 0)),
+    "gather of two axes": moved(ops.Gather(axis=-1), whole(2, 5), ints(4, 1, -5).reshape(3, 1)),
+    "gather one": moved(ops.Gather(), signed(5, 7), np.asarray(-2)),
     "transpose": moved(ops.Transpose(perm=(2, 0, 3, 1)), signed(2, 3, 5, 7)),
     "transpose reversed": moved(ops.Transpose(), whole(2, 3, 5)),
     "depth to space": moved(ops.DepthToSpace(blocksize=2), signed(2, 12, 3, 5)),

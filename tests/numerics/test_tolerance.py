@@ -1,6 +1,7 @@
 """The tolerance: its unit, its length, its scale."""
 
 import numpy as np
+import onnx
 import pytest
 from numerics.conftest import MakeProto
 
@@ -9,6 +10,7 @@ from convgraph.ir.ops import Conv, GlobalAveragePool, Relu, Reshape
 from convgraph.ir.ops.opaque import Opaque
 from convgraph.ir.ops.pointwise import Add, Cast
 from convgraph.ir.tensor import Array, DataType
+from convgraph.numerics.compare import verify_models
 from convgraph.numerics.structure import model_lengths
 from convgraph.numerics.tolerance import SAFETY, UNKNOWN_SIZE, accumulated_length, tolerance, unit_roundoff
 
@@ -58,14 +60,36 @@ def test_length_adds_up_along_the_longest_path() -> None:
     joined = b.add(Add(), b.add(Relu(), wide), narrow)
     b.output(joined, name="y")
     b.output(b.add(GlobalAveragePool(), joined), name="mean")
-    assert accumulated_length(b.build()) == pytest.approx({"y": 27 + 1 + 1, "mean": 29 + 77})
+    assert accumulated_length(b.build()) == pytest.approx({"y": 27 + 1 + 1, "mean": 29 + (77 * 3 / 16) ** 2})
 
 
 def test_unknown_dimensions_count_generously() -> None:
     b = GraphBuilder()
     x = b.input("x", shape=("N", 3, "H", None))
     b.output(b.add(GlobalAveragePool(), x), name="y")
-    assert accumulated_length(b.build()) == pytest.approx({"y": UNKNOWN_SIZE**2})
+    assert accumulated_length(b.build()) == pytest.approx({"y": (UNKNOWN_SIZE**2 * 3 / 16) ** 2})
+
+
+@pytest.mark.parametrize(("height", "width"), [(7, 8), (28, 30), (56, 59), (112, 113), (224, 227)])
+def test_means_of_maps_that_a_bias_fills_are_told_from_wrong_ones(
+    proto: MakeProto, height: int, width: int
+) -> None:
+    """Their roundings go the same way; a mean over one row or column less is off by far more."""
+
+    def pooled(last: str) -> onnx.ModelProto:
+        text = f"""(float[1,3,{height},{width}] x) => (float[1,24,1,1] y) {{
+            h = Conv (x, w, b)
+            {last}
+        }}"""
+        draw = np.random.default_rng(0)
+        weights = {"w": draw.normal(size=(24, 3, 1, 1)), "b": draw.normal(size=24)}
+        return proto(text, **{name: array.astype(np.float32) for name, array in weights.items()})
+
+    original = pooled("y = GlobalAveragePool (h)")
+    verdict = verify_models(original, pooled("y = ReduceMean <axes = [2,3]> (h)"), trials=4)
+    assert verdict.equal, verdict.reason
+    cropped = pooled(f"y = AveragePool <kernel_shape = [{height},{width - 1}], strides = [1,2]> (h)")
+    assert verify_models(original, cropped, trials=4).status == "different"
 
 
 def test_a_narrow_type_on_the_way_weighs_in_the_units_of_the_output() -> None:

@@ -36,7 +36,7 @@ def node(op_type: str, inputs: str, outputs: str, **attributes: Any) -> NodeProt
 def model(
     nodes: Sequence[NodeProto],
     *,
-    shape: Sequence[int] = (2, 4, 9, 7),
+    shape: Sequence[int | str] = (2, 4, 9, 7),
     outputs: Sequence[str] = ("y",),
     opset: int = 18,
     overridable: str = "",
@@ -53,12 +53,16 @@ def model(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
 
 
-def run(proto: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
-    """The outputs in onnxruntime, optimisations off."""
+def session_of(proto: onnx.ModelProto) -> ort.InferenceSession:
+    """A session of onnxruntime, optimisations off."""
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return list(session.run(None, dict(feeds)))
+    return ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def run(proto: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
+    """The outputs in onnxruntime, optimisations off."""
+    return list(session_of(proto).run(None, dict(feeds)))
 
 
 def ints(*numbers: int) -> Array:
@@ -225,8 +229,8 @@ NORMS = {
         ["Conv", "Conv"],
     ),
     "conv that something else reads": (
-        model([conv("x w b", "c"), norm("c", "n"), node("Add", "c n", "y")], **W, **NORM),
-        ["Conv", "BatchNormalization", "Add"],
+        model([conv("x w b", "c"), norm("c", "n"), node("Mul", "c n", "y")], **W, **NORM),
+        ["Conv", "BatchNormalization", "Mul"],
     ),
     "shift before padding": (
         model(
@@ -250,18 +254,154 @@ NORMS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("proto", "left"), [pytest.param(*case, id=name) for name, case in (PADS | CHANNELS | NORMS).items()]
-)
+SHARED_KERNEL = RNG.normal(size=(4, 4, 3, 2)).astype(np.float32)  # square in channels: fits both kinds
+LEAST, MOST = -(2**63), 2**63 - 1
+
+SHARING = {
+    "one weight for Conv and ConvTranspose, two scales": (
+        model(
+            [
+                conv("x w", "c"),
+                node("Mul", "c s", "y"),
+                node("ConvTranspose", "x w", "d"),
+                node("Mul", "d t", "z"),
+            ],
+            outputs=("y", "z"),
+            w=SHARED_KERNEL,
+            s=NORM["gamma"][:4].reshape(4, 1, 1),
+            t=NORM["var"][:4].reshape(4, 1, 1),
+        ),
+        ["Conv", "ConvTranspose"],
+    ),
+    "one weight for Conv and ConvTranspose, one normalised": (
+        model(
+            [
+                conv("x w", "c"),
+                node("BatchNormalization", "c gamma beta mean var", "y"),
+                node("ConvTranspose", "x w", "z"),
+            ],
+            outputs=("y", "z"),
+            w=SHARED_KERNEL,
+            **{name: array[:4] for name, array in NORM.items()},
+        ),
+        ["Conv", "ConvTranspose"],
+    ),
+    "one scale before Conv and ConvTranspose of one weight": (
+        model(
+            [node("Mul", "x s", "m"), conv("m w", "y"), node("ConvTranspose", "m w", "z")],
+            outputs=("y", "z"),
+            w=SHARED_KERNEL,
+            s=NORM["gamma"][:4].reshape(4, 1, 1),
+        ),
+        ["Conv", "ConvTranspose"],
+    ),
+    "one bias, two shifts": (
+        model(
+            [conv("x w b", "c"), node("Add", "c s", "y"), conv("x w b", "d"), node("Sub", "d t", "z")],
+            outputs=("y", "z"),
+            **W,
+            s=NORM["beta"].reshape(6, 1, 1),
+            t=NORM["mean"].reshape(6, 1, 1),
+        ),
+        ["Conv", "Conv"],
+    ),
+    "a weight that is returned": (
+        model(
+            [conv("x w b", "c"), norm("c", "y"), node("Identity", "w", "z")], outputs=("y", "z"), **W, **NORM
+        ),
+        ["Conv"],
+    ),
+}
+
+
+def cut(axis: int, start: int, end: int, step: int, **given: Any) -> onnx.ModelProto:
+    """A Relu of a Slice of x along one axis."""
+    numbers = {"starts": ints(start), "ends": ints(end), "axes": ints(axis), "steps": ints(step)}
+    return model([node("Slice", "x starts ends axes steps", "s"), node("Relu", "s", "y")], **numbers, **given)
+
+
+SLICES = {
+    "backwards through everything": (cut(2, MOST, LEAST, -1), ["Slice", "Relu"]),
+    "backwards from the last": (cut(3, -1, LEAST, -1), ["Slice", "Relu"]),
+    "backwards to the end: nothing": (cut(2, 0, MOST, -1), ["Slice", "Relu"]),
+    "every second": (cut(2, 0, MOST, 2), ["Slice", "Relu"]),
+    "all but the last": (cut(-1, 0, -1, 1), ["Slice", "Relu"]),
+    "an end that other sizes have": (cut(3, 0, 4, 1), ["Slice", "Relu"]),
+    "open size, an end it may have": (cut(2, 0, 9, 1, shape=(2, 4, "H", 7)), ["Slice", "Relu"]),
+    "open size, all but none": (cut(2, 0, -1, 1, shape=(2, 4, "H", 7)), ["Slice", "Relu"]),
+    "after a conv, backwards": (
+        model(
+            [conv("x w b", "c", pads=[1] * 4), node("Slice", "c i j k l", "y")],
+            **W,
+            i=ints(-1),
+            j=ints(LEAST),
+            k=ints(2),
+            l=ints(-1),
+        ),
+        ["Conv", "Slice"],
+    ),
+    "after a conv, more than its pads": (
+        model(
+            [conv("x w b", "c", pads=[1] * 4), node("Slice", "c i j k", "y")],
+            **W,
+            i=ints(0),
+            j=ints(-2),
+            k=ints(2),
+        ),
+        ["Slice", "Conv"],
+    ),
+}
+
+RANDOM = {
+    "RandomNormal": (node("RandomNormal", "", "r", shape=[2, 4, 9, 7]), {}),
+    "RandomUniform": (node("RandomUniform", "", "r", shape=[2, 4, 9, 7]), {}),
+    "RandomNormal with a seed": (node("RandomNormal", "", "r", shape=[2, 4, 9, 7], seed=1.0), {}),
+    "RandomNormalLike": (node("RandomNormalLike", "k", "r"), {"k": WEIGHT[:2]}),
+    "RandomUniformLike": (node("RandomUniformLike", "k", "r"), {"k": WEIGHT[:2]}),
+    "Bernoulli": (node("Bernoulli", "k", "r"), {"k": np.full((9, 7), 0.5, np.float32)}),
+    "Multinomial": (node("Multinomial", "k", "i", sample_size=7), {"k": np.zeros((9, 3), np.float32)}),
+    "Dropout in training mode": (
+        node("Dropout", "k ratio training", "r"),
+        {"k": np.ones((9, 7), np.float32), "ratio": np.float32(0.5), "training": np.array(True)},
+    ),
+}
+
+
+def random_model(source: NodeProto, constants: Mapping[str, Array]) -> onnx.ModelProto:
+    """X times something random that nothing but constants decides."""
+    shaped = [node("Cast", "i", "r", to=TensorProto.FLOAT)] if source.op_type == "Multinomial" else []
+    if source.op_type.endswith("Like"):  # any shape will do; one number is drawn from it
+        shaped = [node("ReduceMax", "r", "m", keepdims=0)]
+    last = "m" if source.op_type.endswith("Like") else "r"
+    return model([source, *shaped, node("Mul", f"x {last}", "y")], **constants)
+
+
+@pytest.mark.parametrize(("source", "constants"), [pytest.param(*case, id=n) for n, case in RANDOM.items()])
+def test_what_is_random_stays(source: NodeProto, constants: Mapping[str, Array]) -> None:
+    """What reads constants only, or nothing, is no constant when every run draws it anew."""
+    proto = random_model(source, constants)
+    result = optimize(proto, verify=False)
+    assert [n.op_type for n in result.proto.graph.node] == [n.op_type for n in proto.graph.node]
+    session = session_of(result.proto)
+    feeds = {"x": np.ones((2, 4, 9, 7), np.float32)}
+    (first,), (second,) = session.run(None, feeds), session.run(None, feeds)
+    assert not np.array_equal(first, second)
+
+
+CASES = PADS | CHANNELS | NORMS | SHARING | SLICES
+
+
+@pytest.mark.parametrize(("proto", "left"), [pytest.param(*case, id=name) for name, case in CASES.items()])
 def test_the_function_stays(proto: onnx.ModelProto, left: list[str]) -> None:
     result = optimize(proto)
     assert result.verification is not None
     assert result.verification.equal, result.verification.reason
     assert [n.op_type for n in result.proto.graph.node] == left
-    shape = [dim.dim_value for dim in proto.graph.input[0].type.tensor_type.shape.dim]
+    shape = [dim.dim_value or 11 for dim in proto.graph.input[0].type.tensor_type.shape.dim]
     feeds = {"x": np.random.default_rng(3).normal(size=shape).astype(np.float32)}
     for expected, found in zip(run(proto, feeds), run(result.proto, feeds), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
+        assert found.shape == expected.shape
+        np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5 * np.abs(expected).max(initial=0))
 
 
 def test_the_models_are_no_longer_the_same_when_the_rewrite_is_wrong() -> None:

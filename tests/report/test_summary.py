@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from rich.console import Console
 
 from convgraph.analysis.cost import Cost, graph_cost, parameters
+from convgraph.compiler.approximate import Approximated, Budgeted
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import BatchNormalization, Conv
@@ -37,6 +38,7 @@ class FakeRun:
     original: Graph = field(default_factory=lambda: normalised("N", 3, 6, 7, folded=False))
     graph: Graph = field(default_factory=lambda: normalised("N", 3, 6, 7, folded=True))
     trace: Trace = field(default_factory=Trace)
+    approximated: Budgeted | None = None
     verification: Verification | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     model: FileFacts | None = None
@@ -45,6 +47,14 @@ class FakeRun:
 
 WORST = OutputComparison(name="y", max_abs=0.5, max_rel=0.25, tolerance=0.75, worst_index=(0, 1, 2, 3))
 VERDICT = Verification(status="equal", reference="a runtime", trials=3, seeds=(0, 1, 2), outputs=(WORST,))
+BUDGETED = Budgeted(
+    budget=0.01,
+    error=0.0078125,
+    undone=1,
+    steps=(
+        Approximated(index=2, rewrite="drop-it", at="c", weight_error=0.25, alone=0.005, error=0.0078125),
+    ),
+)
 TRACE = Trace(
     applications=(
         Application(index=1, rewrite="fold-it", at="bn", before=Cost(7, 90), after=Cost(6, 80)),
@@ -55,7 +65,15 @@ TRACE = Trace(
 FULL = FakeRun(
     trace=TRACE,
     verification=VERDICT,
-    seconds={"import": 0.25, "passes": 0.5, "export": 0.125, "verify": 2.0, "total": 2.875},
+    approximated=BUDGETED,
+    seconds={
+        "import": 0.25,
+        "passes": 0.5,
+        "approximate": 0.25,
+        "export": 0.125,
+        "verify": 1.75,
+        "total": 2.875,
+    },
     model=FileFacts(path="a.onnx", sha256="0" * 64, bytes=2000, opset=18),
     optimized=FileFacts(path=None, sha256="f" * 64, bytes=1500, opset=18),
 )
@@ -121,6 +139,28 @@ def test_rewrites_and_refusals_in_order() -> None:
     ]
 
 
+def test_approximations_and_their_errors() -> None:
+    assert validated(FULL)["approximation"] == {
+        "budget": 0.01,
+        "error": 0.0078125,
+        "undone": 1,
+        "reason": "",
+        "rewrites": [
+            {
+                "index": 2,
+                "name": "drop-it",
+                "at": "c",
+                "weight_error": 0.25,
+                "alone": 0.005,
+                "error": 0.0078125,
+            }
+        ],
+    }
+    assert rows(FULL)["budget"] == ["0.00781", "of", "0.01", "1", "approximate"]
+    assert validated(FakeRun())["approximation"] is None
+    assert "budget" not in rows(FakeRun())
+
+
 def test_a_verification() -> None:
     assert validated(FULL)["verification"] == {
         "status": "equal",
@@ -171,6 +211,8 @@ def test_numbers_that_are_not_finite_are_null(number: float) -> None:
         lambda report: report["model"].update(macs=-1),
         lambda report: report["model"].update(sha256="short"),
         lambda report: report["rewrites"][0].pop("index"),
+        lambda report: report["approximation"].update(budget=0),
+        lambda report: report["approximation"]["rewrites"][0].pop("error"),
         lambda report: report["verification"].update(status="maybe"),
         lambda report: report["verification"].update(equal=False),
         lambda report: report["seconds"].update(total="fast"),

@@ -38,6 +38,7 @@ from convgraph.ir.ops.conv import (
 from convgraph.ir.ops.layout import (
     Concat,
     DepthToSpace,
+    Gather,
     Pad,
     Slice,
     SpaceToDepth,
@@ -102,6 +103,7 @@ from convgraph.ir.ops.pool import (
     GlobalMaxPool,
     GlobalPool,
     MaxPool,
+    MaxUnpool,
     Pool,
 )
 from convgraph.ir.ops.reduce import (
@@ -160,6 +162,7 @@ __all__ = [
     "Expand",
     "Flatten",
     "Floor",
+    "Gather",
     "Gelu",
     "Gemm",
     "GlobalAveragePool",
@@ -180,6 +183,7 @@ __all__ = [
     "MatMul",
     "Max",
     "MaxPool",
+    "MaxUnpool",
     "Mean",
     "Min",
     "Mish",
@@ -261,6 +265,7 @@ TYPED: Mapping[str, type[Op]] = MappingProxyType(
             Expand,
             Flatten,
             Floor,
+            Gather,
             Gelu,
             Gemm,
             GlobalAveragePool,
@@ -279,6 +284,7 @@ TYPED: Mapping[str, type[Op]] = MappingProxyType(
             MatMul,
             Max,
             MaxPool,
+            MaxUnpool,
             Mean,
             Min,
             Mish,

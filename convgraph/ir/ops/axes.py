@@ -5,6 +5,13 @@ from collections.abc import Sequence
 from convgraph.ir.ops.base import require
 from convgraph.ir.tensor import TensorType
 
+_MOST_AXES = 1 << 12  # of any tensor worth its name: a list of them is written out
+
+
+def length(vector: TensorType) -> int | None:
+    """How many sizes or axes a vector lists; None when unknown, or more than any tensor has."""
+    return vector.size if vector.size is not None and vector.size <= _MOST_AXES else None
+
 
 def normal_axis(op: str, axis: int, *, rank: int) -> int:
     """``axis`` counted from the front. Raises InvalidModel for an axis that is not there."""

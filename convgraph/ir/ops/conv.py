@@ -119,7 +119,9 @@ class ConvTranspose(Convolution):
     out[d] = stride[d]*(in[d]-1) + output_padding[d] + dilation[d]*(kernel[d]-1) + 1
              - pad_begin[d] - pad_end[d]
 
-    ``output_shape``, when given, fixes out (spatial axes only) and the pads follow from it.
+    ``output_shape``, when given, fixes out (spatial axes only) and the pads follow from it. ``auto_pad`` SAME
+    pads to out = stride*in where that takes something away: where it does not, as with a stride beyond the
+    kernel, there is no padding and out is the smaller.
     """
 
     output_padding: tuple[int, ...] = ()
@@ -158,14 +160,22 @@ class ConvTranspose(Convolution):
         return [self._out(x.dim(2 + axis), weight.dim(2 + axis), axis) for axis in range(self.spatial_rank)]
 
     def _out(self, size: Dim, kernel: Dim, axis: int) -> Dim:
-        scaled = times(size, self.strides[axis])
-        if self.auto_pad in ("SAME_UPPER", "SAME_LOWER"):
-            return scaled
         if not isinstance(kernel, int):
             return None
+        scaled, growth = times(size, self.strides[axis]), self._growth(kernel, axis)
+        if self.auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+            return affine(scaled, add=min(growth, 0))
         pads = 0 if self.auto_pad == "VALID" else self.pads[axis] + self.pads[axis + self.spatial_rank]
-        reach = self.dilations[axis] * (kernel - 1) + 1 - self.strides[axis]
-        return affine(scaled, add=reach + self.output_paddings[axis] - pads)
+        out = affine(scaled, add=growth - pads)
+        if isinstance(out, int):
+            found = f"pads of {pads} around {out + pads} elements on spatial axis {axis}"
+            require(out >= 0, self.label, found=found, expected="pads that leave something")
+        return out
+
+    def _growth(self, kernel: int, axis: int) -> int:
+        """How much larger than stride times input the output is before padding takes its ends away."""
+        reach = self.dilations[axis] * (kernel - 1) + 1
+        return reach + self.output_paddings[axis] - self.strides[axis]
 
     @property
     def output_paddings(self) -> tuple[int, ...]:
@@ -175,7 +185,7 @@ class ConvTranspose(Convolution):
     def padded_explicitly(self, x: TensorType, weight: TensorType) -> tuple[int, ...] | None:
         """The pads that ``auto_pad`` or ``output_shape`` stands for on these operands.
 
-        None while that depends on an unknown size.
+        None while that depends on an unknown size, as only ``output_shape`` does on that of x.
         """
         if self.auto_pad == "VALID" and self.output_shape is None:
             return spread(0, 2 * self.spatial_rank)
@@ -187,16 +197,16 @@ class ConvTranspose(Convolution):
             if total is None:
                 return None
             # ONNX: SAME_UPPER puts the odd pixel at the end, everything else at the beginning.
-            small, large = total // 2, total - total // 2
+            small, large = max(total, 0) // 2, max(total, 0) - max(total, 0) // 2
             begin, end = (small, large) if self.auto_pad == "SAME_UPPER" else (large, small)
             begins.append(begin)
-            ends.append(end)
+            ends.append(end + min(total, 0))  # ONNX does not say where more than all grows; runtimes: there
         return (*begins, *ends)
 
     def _total_padding(self, size: Dim, kernel: Dim, axis: int) -> int | None:
-        if not isinstance(size, int) or not isinstance(kernel, int):
+        if not isinstance(kernel, int):
             return None
-        stride = self.strides[axis]
-        out = size * stride if self.output_shape is None else self.output_shape[axis]
-        full = stride * (size - 1) + self.output_paddings[axis] + self.dilations[axis] * (kernel - 1) + 1
-        return full - out
+        growth = self._growth(kernel, axis)
+        if self.output_shape is None:
+            return max(growth, 0)
+        return size * self.strides[axis] + growth - self.output_shape[axis] if isinstance(size, int) else None

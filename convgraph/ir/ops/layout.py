@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from convgraph.ir.ops.axes import normal_axes, normal_axis
+from convgraph.ir.ops.axes import length, normal_axes, normal_axis
 from convgraph.ir.ops.base import Op, require
-from convgraph.ir.tensor import UNKNOWN, Dim, Shape, TensorType, affine, times
+from convgraph.ir.tensor import KNOWN_LIMIT, UNKNOWN, Dim, Shape, TensorType, affine, times
 
 FAR = 2**31 - 1  # exporters write any number from here on for "to the end"
 
@@ -118,7 +118,8 @@ def _total(dims: Sequence[Dim]) -> Dim:
 
 def _joined(parts: Sequence[TensorType]) -> tuple[int | float | bool, ...] | None:
     known = [part.known for part in parts if part.known is not None]
-    return tuple(v for part in known for v in part) if len(known) == len(parts) else None
+    small = len(known) == len(parts) and sum(map(len, known)) <= KNOWN_LIMIT
+    return tuple(v for part in known for v in part) if small else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +149,7 @@ class Split(Op):
 
     def _listed(self, data: TensorType, split: TensorType, axis: int | None) -> list[Dim]:
         if split.ints is None:
-            return [None] * (split.size or 0)
+            return [None] * (length(split) or 0)
         whole = None if axis is None else data.dim(axis)
         legal = min(split.ints, default=0) >= 0 and (not isinstance(whole, int) or sum(split.ints) == whole)
         require(legal, "Split", found=f"pieces {split.ints} of {data}", expected=f"pieces of {whole} in all")
@@ -256,6 +257,35 @@ def _taken(dim: Dim, cut: Cut) -> Dim:
     if cut.step == 1 and (cut.start, to_the_end) == (-1, True):
         return 1
     return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gather(Op):
+    """The elements of ``axis`` whose numbers are the indices, negative ones counted from the end.
+
+    The axes of ``indices`` take the place of the axis.
+    """
+
+    axis: int = 0
+
+    def infer(self, data: TensorType, indices: TensorType) -> TensorType:
+        """The type of what is taken."""
+        if data.shape is None:
+            return data.with_shape(None)
+        axis = normal_axis("Gather", self.axis, rank=len(data.shape))
+        if indices.shape is None:
+            return data.with_shape(None)
+        shape = (*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :])
+        return TensorType(data.dtype, shape=shape, known=_picked(data, indices))
+
+
+def _picked(data: TensorType, indices: TensorType) -> tuple[int | float | bool, ...] | None:
+    """Elements of a known vector; its numbers may still be out of range, as a runtime would find."""
+    if data.rank != 1 or data.known is None or indices.ints is None:
+        return None
+    size = len(data.known)
+    legal = all(-size <= index < size for index in indices.ints)
+    return tuple(data.known[index] for index in indices.ints) if legal else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

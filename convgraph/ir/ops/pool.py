@@ -1,4 +1,4 @@
-"""Pools: windows that keep the largest or the mean element, and their global forms.
+"""Pools: windows that keep the largest or the mean element, their global forms, and what undoes the first.
 
 Pads are in ONNX's order: every axis's begin, then every axis's end.
 """
@@ -9,7 +9,7 @@ from typing import Self
 
 from convgraph.ir.ops.base import Op, Results, require
 from convgraph.ir.ops.window import AUTO_PADS, check_window, explicit_pads, slid, spread
-from convgraph.ir.tensor import DataType, Dim, TensorType
+from convgraph.ir.tensor import DataType, Dim, TensorType, affine, times
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +119,39 @@ class MaxPool(Pool):
         """The types of the maxima and of their indices."""
         y = self._pooled(x)
         return y, TensorType(DataType.INT64, shape=y.shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxUnpool(Op):
+    """The elements of x put back where the indices of a MaxPool say, among zeros.
+
+    x and indices (N, C, *spatial) -> (N, C, *out), where out[d] = stride[d]*(in[d] - 1) + kernel[d] -
+    pad_begin[d] - pad_end[d]: the window only says how large the result is. Indices count through all of it,
+    row by row.
+    """
+
+    kernel_shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    pads: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a window whose numbers do not fit together."""
+        ones = (1,) * len(self.kernel_shape)
+        check_window(self.label, strides=self.strides, pads=self.pads, dilations=ones)
+
+    def infer(self, x: TensorType, indices: TensorType) -> TensorType:
+        """The type of the larger image."""
+        rank = len(self.kernel_shape) + 2
+        require(x.rank in (None, rank), self.label, found=f"x of type {x}", expected=f"rank {rank}")
+        one_each = indices.rank in (None, rank)
+        require(one_each, self.label, found=f"indices of type {indices}", expected=f"rank {rank}")
+        crops = [begin + end for begin, end in zip(self.pads[: rank - 2], self.pads[rank - 2 :], strict=True)]
+        numbers = zip(self.strides, self.kernel_shape, crops, strict=True)
+        out = [
+            affine(times(x.dim(2 + axis), stride), add=kernel - crop - stride)
+            for axis, (stride, kernel, crop) in enumerate(numbers)
+        ]
+        return TensorType(x.dtype, shape=(x.dim(0), x.dim(1), *out))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,7 +90,7 @@ class Resize(Op):
         if scales is not None and is_given(scales):
             if scales.floats is None:
                 return [None] * len(dims)
-            positive = all(scale > 0 for scale in scales.floats)
+            positive = all(0 < scale < np.inf for scale in scales.floats)
             require(positive, "Resize", found=f"scales {scales.floats}", expected="positive ones")
             return [scaled_size(dim, scale) for dim, scale in zip(dims, scales.floats, strict=True)]
         if sizes is None or sizes.ints is None:
@@ -110,7 +110,9 @@ class Resize(Op):
 def scaled_size(dim: Dim, scale: float) -> Dim:
     """``floor(dim * scale)``, in float32 as runtimes compute it, or a symbol where that is certain."""
     if isinstance(dim, int):
-        return int(np.floor(np.float32(dim) * np.float32(scale)))
+        with np.errstate(over="ignore"):
+            size = np.floor(np.float32(dim) * np.float32(scale))
+        return int(size) if np.isfinite(size) else None
     if scale.is_integer():
         return times(dim, int(scale))
     # Only powers of two are exact reciprocals in float32.

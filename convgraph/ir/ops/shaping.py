@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from convgraph.ir.ops.axes import normal_axes
+from convgraph.ir.ops.axes import length, normal_axes
 from convgraph.ir.ops.base import Op, require
 from convgraph.ir.tensor import Dim, TensorType, affine, broadcast, times
 
@@ -50,7 +50,8 @@ class Reshape(Op):
     def infer(self, data: TensorType, shape: TensorType) -> TensorType:
         """The type of the reshaped data, as far as the elements of ``shape`` are known."""
         if shape.ints is None:
-            return data.with_shape(None if shape.size is None else (None,) * shape.size)
+            count = length(shape)
+            return data.with_shape(None if count is None else (None,) * count)
         wanted = shape.ints
         found = f"shape {wanted}"
         require(
@@ -139,9 +140,10 @@ class Unsqueeze(Op):
 
     def infer(self, data: TensorType, axes: TensorType) -> TensorType:
         """The type of data with these axes."""
-        if data.shape is None or axes.size is None:
+        count = length(axes)
+        if data.shape is None or count is None:
             return data.with_shape(None)
-        rank = len(data.shape) + axes.size
+        rank = len(data.shape) + count
         if axes.ints is None:
             return data.with_shape((None,) * rank)
         new = normal_axes("Unsqueeze", axes.ints, rank=rank)
@@ -156,7 +158,8 @@ class Expand(Op):
 
     def infer(self, data: TensorType, shape: TensorType) -> TensorType:
         """The type of the expanded data."""
-        if data.shape is None or shape.size is None:
+        count = length(shape)
+        if data.shape is None or count is None:
             return data.with_shape(None)
         if shape.ints is not None:
             legal = all(d >= 0 for d in shape.ints)
@@ -164,4 +167,4 @@ class Expand(Op):
             return data.with_shape(broadcast(data.shape, shape.ints))
         # A size above one is what remains whatever it is expanded with; the others may grow.
         dims = tuple(d if isinstance(d, int) and d != 1 else None for d in data.shape)
-        return data.with_shape((None,) * (shape.size - len(dims)) + dims)
+        return data.with_shape((None,) * (count - len(dims)) + dims)

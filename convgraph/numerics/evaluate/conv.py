@@ -1,15 +1,26 @@
 """The meanings of convolutions: one matrix product a kernel tap, so that memory stays that of the tensors."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 
 import numpy as np
 
-from convgraph.errors import InvalidModel
+from convgraph.errors import InvalidModel, UnsupportedOp
 from convgraph.ir.ops import Conv, Convolution, ConvTranspose, Op
 from convgraph.ir.tensor import Array, DataType, TensorType
 from convgraph.numerics.evaluate import activation as activations
 from convgraph.numerics.evaluate.norm import per_channel
+
+_MOST_ELEMENTS = 1 << 27  # a gigabyte of float64; no network pads further
+_MOST_TAPS = 1 << 20
+
+
+def affordable(shape: Sequence[int], *, at: str) -> tuple[int, ...]:
+    """The shape. Raises UnsupportedOp for more elements than this arithmetic is meant for."""
+    if math.prod(shape) > _MOST_ELEMENTS:
+        raise UnsupportedOp(at, found=f"{tuple(shape)} elements", expected=f"at most {_MOST_ELEMENTS}")
+    return tuple(shape)
 
 
 def padded(x: Array, pads: Sequence[int], *, value: float = 0) -> Array:
@@ -25,13 +36,20 @@ def grown(x: Array, ends: Sequence[tuple[int, int]], *, value: float = 0) -> Arr
         slice(max(-begin, 0), size - max(-end, 0)) for size, (begin, end) in zip(x.shape, ends, strict=True)
     )
     around = [(max(begin, 0), max(end, 0)) for begin, end in ends]
+    wide = (size + begin + end for size, (begin, end) in zip(x[kept].shape, around, strict=True))
+    affordable(tuple(wide), at="pads")
     return np.pad(x[kept], around, constant_values=value)
 
 
 def windows(
     kernel: Sequence[int], *, out: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
 ) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
-    """Every tap of a kernel, with the spatial slices of the padded input it meets at all output positions."""
+    """Every tap of a kernel, with the spatial slices of the padded input it meets at all output positions.
+
+    Raises UnsupportedOp for more taps than there is time for.
+    """
+    if math.prod(kernel) > _MOST_TAPS:
+        raise UnsupportedOp("kernel", found=f"{tuple(kernel)} taps", expected=f"at most {_MOST_TAPS}")
     for tap in product(*(range(size) for size in kernel)):
         first = [dilation * index for dilation, index in zip(dilations, tap, strict=True)]
         reach = zip(first, out, strides, strict=True)
@@ -79,7 +97,7 @@ def _conv_transpose(
     columns = weight.reshape(group, weight.shape[0] // group, weight.shape[1], *kernel)
     taps = np.moveaxis(columns, (0, 2, 1), (-3, -2, -1))
     cells = x.reshape(n, group, x.shape[1] // group, -1)
-    y = np.zeros((n, channels, *full), dtype=np.result_type(x, weight))
+    y = np.zeros(affordable((n, channels, *full), at=op.label), dtype=np.result_type(x, weight))
     for tap, places in windows(kernel, out=x.shape[2:], strides=op.strides, dilations=op.dilations):
         spread = taps[tap] @ cells
         y[(slice(None), slice(None), *places)] += spread.reshape(n, channels, *x.shape[2:])

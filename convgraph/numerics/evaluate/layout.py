@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from convgraph.ir.ops import Concat, DepthToSpace, Op, Pad, Slice, SpaceToDepth, Split, Transpose
+from convgraph.ir.ops import Concat, DepthToSpace, Gather, Op, Pad, Slice, SpaceToDepth, Split, Transpose
 from convgraph.ir.ops.layout import Cut, python_slice
 from convgraph.ir.tensor import Array
 
@@ -77,6 +77,7 @@ MEANINGS: Mapping[type[Op], Callable[..., Array | tuple[Array, ...]]] = {
     Concat: _concat,
     Split: _split,
     Slice: _slice,
+    Gather: lambda op, data, indices: np.take(data, indices.astype(np.int64), axis=op.axis),
     Transpose: lambda op, x: x.transpose(op.perm),
     DepthToSpace: _depth_to_space,
     SpaceToDepth: _space_to_depth,

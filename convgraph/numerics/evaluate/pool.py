@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from convgraph.errors import UnsupportedOp
-from convgraph.ir.ops import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool, Op
+from convgraph.ir.ops import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool, MaxUnpool, Op
 from convgraph.ir.tensor import Array, DataType, TensorType
 from convgraph.numerics.evaluate.conv import padded, windows
 
@@ -66,6 +66,13 @@ def _numbered(op: MaxPool, x: Array) -> Array:
     return planes * count + inside
 
 
+def _max_unpool(op: MaxUnpool, x: Array, indices: Array) -> Array:
+    shape = op.infer(*(TensorType(DataType.of(a.dtype), shape=a.shape) for a in (x, indices))).static_shape
+    image = np.zeros(shape or (), dtype=x.dtype)
+    image.reshape(-1)[indices.reshape(-1)] = x.reshape(-1)
+    return image
+
+
 def _average_pool(op: AveragePool, x: Array) -> Array:
     pads, out = _geometry(op, x)
     total = sum(_taps(op, x, out=out, pads=pads, fill=0), start=np.zeros((), dtype=x.dtype))
@@ -87,6 +94,7 @@ def _global_max(_op: GlobalMaxPool, x: Array) -> Array:
 
 MEANINGS: Mapping[type[Op], Callable[..., Array | tuple[Array, ...]]] = {
     MaxPool: _max_pool,
+    MaxUnpool: _max_unpool,
     AveragePool: _average_pool,
     GlobalAveragePool: _global_average,
     GlobalMaxPool: _global_max,

@@ -8,7 +8,7 @@ from laws.weighted import Weight, convolved
 
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
-from convgraph.ir.ops import Clip, Conv
+from convgraph.ir.ops import Clip, Conv, ConvTranspose
 from convgraph.passes import Pipeline
 from convgraph.passes.algebra.crop_dead_taps import CropDeadTaps
 
@@ -56,7 +56,9 @@ def same(padding: str, **options: int) -> Conv:
 
 TOP = (slice(0, 2), slice(0, 3))
 LEFT = (slice(0, 3), slice(0, 2))
+MIDDLE = (slice(1, 3), slice(1, 3))
 ALL = slice(0, 3)
+TRANSPOSED = ConvTranspose.of(2, strides=2, pads=1)
 
 EXAMPLES = {
     "mask A": convolved(Conv.of(2, pads=2), pixel_cnn("A")),
@@ -83,6 +85,31 @@ EXAMPLES = {
     "SAME, strided": convolved(
         same("SAME_LOWER", strides=2), masked(6, 4, 3, 3, kept=(slice(1, 3), ALL)), spatial=(7, 6)
     ),
+    "transposed": convolved(TRANSPOSED, masked(4, 6, 4, 4, kept=(slice(1, 4), slice(0, 3)))),
+    "transposed, one end of the padding": convolved(
+        replace(TRANSPOSED, pads=(1, 0, 0, 2)), masked(4, 6, 4, 4, kept=(slice(1, 3), slice(1, 3)))
+    ),
+    "transposed, dilations and groups": convolved(
+        replace(TRANSPOSED, dilations=(2, 1), pads=(3, 1, 2, 1), group=2),
+        masked(4, 3, 3, 4, kept=(slice(1, 2), slice(1, 4))),
+    ),
+    "transposed, output padding": convolved(
+        replace(TRANSPOSED, output_padding=(1, 0)), masked(4, 6, 3, 3, kept=LEFT), bias=False
+    ),
+    "transposed, 1-D": convolved(
+        ConvTranspose.of(1, strides=3, pads=2), masked(4, 6, 6, kept=(slice(2, 5),)), spatial=("L",)
+    ),
+    "transposed, 3-D": convolved(
+        ConvTranspose.of(3, strides=(1, 2, 3), pads=1), masked(4, 6, 3, 3, 3, kept=(slice(0, 2), ALL, ALL))
+    ),
+    "transposed, SAME": convolved(
+        replace(ConvTranspose.of(2, strides=2), auto_pad="SAME_UPPER"), masked(4, 6, 4, 4, kept=MIDDLE)
+    ),
+    "transposed, output shape": convolved(
+        replace(ConvTranspose.of(2, strides=2), output_shape=(14, 12)),
+        masked(4, 6, 4, 4, kept=MIDDLE),
+        spatial=(7, 6),
+    ),
     "fused activation": activated,
     "double": convolved(Conv.of(2, pads=1), masked(6, 4, 3, 3, kept=TOP), dtype=np.float64),
     "half": convolved(Conv.of(2, pads=1), masked(6, 4, 3, 3, kept=TOP), dtype=np.float16),
@@ -92,6 +119,12 @@ NEAR_MISSES = {
     "the_pads_are_known": [
         convolved(same("SAME_UPPER", strides=2), masked(6, 4, 3, 3, kept=TOP)),
         convolved(same("SAME_LOWER", strides=2), masked(6, 4, 3, 3, kept=LEFT)),
+        convolved(replace(TRANSPOSED, output_shape=(14, 12)), masked(4, 6, 4, 4, kept=MIDDLE)),
+        convolved(
+            replace(TRANSPOSED, output_shape=(15, 12)),
+            masked(4, 6, 2, 4, kept=(slice(0, 2), slice(1, 3))),
+            spatial=(7, 6),
+        ),
     ],
     "the_weight_is_constant": [
         convolved(Conv.of(2, pads=1), masked(6, 4, 3, 3, kept=TOP), given="overridable"),
@@ -101,6 +134,9 @@ NEAR_MISSES = {
         convolved(Conv.of(2, pads=(1, 1, 0, 1)), masked(6, 4, 3, 3, kept=TOP)),
         convolved(Conv.of(2, dilations=2, pads=1), masked(6, 4, 3, 3, kept=TOP), spatial=(7, 6)),
         convolved(replace(Conv.of(2), auto_pad="VALID"), masked(6, 4, 3, 3, kept=TOP)),
+        convolved(
+            replace(TRANSPOSED, pads=(0, 1, 1, 1)), masked(4, 6, 4, 4, kept=(slice(1, 4), slice(0, 4)))
+        ),
     ],
 }
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from laws.draw import Draw
 from laws.weighted import Weight, convolved
 
-from convgraph.ir.ops import Conv
+from convgraph.ir.ops import Conv, ConvTranspose
 from convgraph.passes import Pipeline
 from convgraph.passes.algebra.drop_taps_that_see_padding import DropTapsThatSeePadding
 
@@ -34,6 +34,20 @@ EXAMPLES = {
     ),
     "1-D": convolved(Conv.of(1, dilations=8, pads=(16, 0)), drawn(6, 4, 3), spatial=(7,)),
     "3-D": convolved(Conv.of(3, pads=1), drawn(6, 4, 3, 3, 3), spatial=(1, 4, 3)),
+    "transposed, a single pixel": convolved(
+        ConvTranspose.of(2, strides=2, pads=1), drawn(4, 6, 4, 3), spatial=(1, 1)
+    ),
+    "transposed, two pixels under much padding": convolved(
+        ConvTranspose.of(2, strides=(1, 2), pads=(3, 0, 2, 0)), drawn(4, 6, 6, 3), spatial=(2, "W")
+    ),
+    "transposed, dilations and groups": convolved(
+        ConvTranspose.of(2, strides=3, dilations=(3, 1), pads=(3, 2, 3, 0), group=2),
+        drawn(4, 3, 3, 5),
+        spatial=(1, 1),
+    ),
+    "transposed, output shape": convolved(
+        replace(ConvTranspose.of(1, strides=2), output_shape=(2,)), drawn(4, 6, 4), spatial=(1,)
+    ),
     "the output sees padding only": convolved(
         Conv.of(2, strides=(9, 1), pads=(2, 0, 0, 0)), drawn(6, 4, 2, 3), spatial=(3, 6)
     ),
@@ -46,6 +60,7 @@ NEAR_MISSES = {
     ],
     "the_padding_can_shrink": [
         convolved(Conv.of(2, dilations=6, pads=5), drawn(6, 4, 3, 3), spatial=(5, 5)),
+        convolved(ConvTranspose.of(1, dilations=3, pads=2), drawn(4, 6, 3), spatial=(1,)),
     ],
 }
 
@@ -68,3 +83,10 @@ def test_taps_that_see_the_input_once_stay() -> None:
     assert not trace.applications
     assert not trace.refusals
     assert len(result)
+
+
+def test_immense_paddings_take_no_time() -> None:
+    immense = 1 << 50
+    graph = convolved(Conv.of(2, pads=immense), drawn(6, 4, 3, 3), spatial=(7, 6))(Draw(dyadic=True))
+    (conv,) = (node for node in graph.compute_nodes() if isinstance(graph.op(node), Conv))
+    assert DropTapsThatSeePadding().find(graph, conv) is None

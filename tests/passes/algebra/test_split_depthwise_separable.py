@@ -111,6 +111,21 @@ def test_the_rank_is_seen_through_the_rounding_of_every_type(dtype: type, roundi
             assert np.abs(found - expected).max() <= roundings * unit * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("size", [1e-5, 1e-7, 1e-9])
+def test_a_small_channel_is_not_lost_beside_large_ones(size: float) -> None:
+    def one_small(draw: Draw) -> np.ndarray:
+        array = separable(24, 4, 3, 5, rank=2)(draw)
+        array[3] = size * draw.factor(*array.shape[1:], dtype=np.float64)
+        return array
+
+    graph = convolved(Conv.of(2, pads=1), one_small, bias=False, spatial=(7, 6))(Draw(dyadic=False))
+    result, trace = Pipeline([SplitDepthwiseSeparable()]).run(graph)
+    assert trace.applications
+    for feeds in feeds_for(graph, dyadic=False):
+        expected, found = (evaluate(g, feeds)["y"][:, 3] for g in (graph, result))
+        assert np.abs(found - expected).max() <= BOUND * np.abs(expected).max()
+
+
 @pytest.mark.parametrize("error", [1e-5, 1e-3])
 def test_what_is_nearly_separable_is_left_alone(error: float) -> None:
     def nearly(draw: Draw) -> np.ndarray:

@@ -5,9 +5,12 @@ from dataclasses import replace
 import ml_dtypes
 import numpy as np
 import pytest
+from laws.check import encoded
 from laws.draw import Draw, feeds_for
 from laws.weighted import Weight, convolved
 
+from convgraph.exporters.onnx_model import to_onnx
+from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Clip, Conv
@@ -77,6 +80,9 @@ EXAMPLES = {
     "SAME": convolved(
         replace(Conv.of(2, strides=(2, 1)), auto_pad="SAME_UPPER"), separable(6, 4, 3, 3), spatial=(8, 6)
     ),
+    "SAME along one axis whose size is open": convolved(
+        replace(Conv.of(2, strides=(1, 2)), auto_pad="SAME_LOWER"), separable(6, 4, 3, 3)
+    ),
     "3-D, the last axis": convolved(Conv.of(3, pads=1), separable(6, 4, 2, 3, 3)),
     "3-D, every axis": convolved(
         Conv.of(3, pads=1, group=3), lambda _: np.broadcast_to(np.ones((3, 3, 3)) / 27, (3, 1, 3, 3, 3))
@@ -135,6 +141,28 @@ def test_a_box_is_split_along_every_axis() -> None:
         (3, 1, 1, 3, 1),
         (3, 1, 1, 1, 3),
     ]
+
+
+def test_pads_are_numbers_where_sizes_tell_them() -> None:
+    op = replace(Conv.of(2, strides=(1, 2)), auto_pad="SAME_LOWER")
+    graph = convolved(op, separable(6, 4, 3, 3))(Draw(dyadic=True))
+    result, _ = Pipeline([SplitSpatiallySeparable()]).run(graph)
+    assert encoded(from_onnx(to_onnx(result))) == encoded(result)
+
+
+@pytest.mark.parametrize("size", [1e-5, 1e-7, 1e-9])
+def test_a_small_channel_is_not_lost_beside_large_ones(size: float) -> None:
+    def one_small(draw: Draw) -> np.ndarray:
+        array = separable(9, 7, 3, 5, rank=2)(draw)
+        array[3] = size * draw.factor(*array.shape[1:], dtype=np.float64)
+        return array
+
+    graph = convolved(Conv.of(2, pads=1), one_small, bias=False, spatial=(7, 6))(Draw(dyadic=False))
+    result, trace = Pipeline([SplitSpatiallySeparable()]).run(graph)
+    assert trace.applications
+    for feeds in feeds_for(graph, dyadic=False):
+        expected, found = (evaluate(g, feeds)["y"][:, 3] for g in (graph, result))
+        assert np.abs(found - expected).max() <= BOUND * np.abs(expected).max()
 
 
 def test_what_is_nearly_separable_is_left_alone() -> None:

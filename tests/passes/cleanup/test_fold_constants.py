@@ -8,7 +8,7 @@ from convgraph.compiler.runtime import NodeRuntime
 from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
-from convgraph.ir.ops import Add, Dropout, Exp, Expand, MatMul, Mul, Neg, Op, Reshape, Transpose
+from convgraph.ir.ops import Add, Conv, Dropout, Exp, Expand, MatMul, Mul, Neg, Op, Reshape, Transpose
 from convgraph.ir.tensor import Array
 
 OPTIONS = {"size_limit": 256, "runtime": NodeRuntime()}
@@ -110,6 +110,12 @@ def bomb(draw: Draw) -> Graph:
     return of_constants(Expand(), draw.weight(1, 1, 1, 1), np.array([1, 3, 9, 9]))
 
 
+def far_reaching(draw: Draw) -> Graph:
+    """One element, of a window over a terabyte of padding."""
+    far = Conv.of(2, pads=1 << 20, strides=1 << 22)
+    return of_constants(far, draw.weight(1, 1, 4, 5), draw.weight(1, 1, 3, 2))
+
+
 EXAMPLES = {
     "sum": lambda draw: of_constants(Add(), draw.weight(3, 1, 1), draw.weight(1, 3, 1, 1)),
     "product of matrices": lambda draw: of_constants(MatMul(), draw.weight(3, 1, 2), draw.weight(2, 1)),
@@ -125,5 +131,5 @@ NEAR_MISSES = {
     "quantised_data_stays_quantised": [stored_quantised],
     "its_meaning_is_known": [custom],
     "the_model_grows_within_the_limit": [bomb],
-    "the_runtime_computes_it": [not_implemented],
+    "it_can_be_computed": [not_implemented, far_reaching],
 }

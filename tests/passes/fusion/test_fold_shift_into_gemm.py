@@ -35,6 +35,11 @@ EXAMPLES = {
     "constant minus product": after_product(shift(Sub(), 6, left=True), Gemm(beta=2.0)),
     "MatMul": after_product(shift(Add(), 6), MatMul()),
     "constant minus MatMul": after_product(shift(Sub(), 6, left=True), MatMul()),
+    "more axes": after_product(shift(Add(), 6), MatMul(), rows=("N", 3), added=(6,)),
+    "constant minus more axes": after_product(
+        shift(Sub(), 6, left=True), MatMul(), rows=("N", 3), added=(1, 6)
+    ),
+    "a stack of matrices": after_product(shift(Sub()), MatMul(), rows=("N", 2, 3), stack=(2,), added=(6,)),
     "half": after_product(shift(Add(), 6, dtype=np.float16), Gemm(), dtype=np.float16),
     "double": after_product(shift(Sub(), 6, dtype=np.float64), Gemm(), dtype=np.float64),
 }
@@ -45,7 +50,7 @@ NEAR_MISSES = {
         after_product(shift(Add(), 1, 1, 6), Gemm()),  # would raise the rank
         after_product(shift(Add(), 6), Gemm(), columns=1, bias=(1,)),  # makes columns
     ],
-    "both_operands_are_matrices": [after_product(shift(Add(), 6), MatMul(), rows=("N", 3))],
+    "there_is_a_bias_to_fold_into": [after_product(shift(Add(), 6), MatMul(), rows=("N", 3))],
     "the_weights_are_constant": [
         after_product(shift(Add(), 6), Gemm(), overridable="bias"),
         after_product(shift(Sub(), 6, left=True), Gemm(), overridable="matrix"),

@@ -3,11 +3,13 @@
 from laws.draw import Draw
 from laws.nets import Tail, after_conv
 
+import convgraph.ir.ops
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Value
 from convgraph.ir.ops import (
     Activation,
     Add,
+    Celu,
     Clip,
     ConvTranspose,
     Elu,
@@ -18,9 +20,13 @@ from convgraph.ir.ops import (
     Mish,
     PRelu,
     Relu,
+    Selu,
     Sigmoid,
     Softplus,
+    Softsign,
+    Swish,
     Tanh,
+    ThresholdedRelu,
 )
 
 
@@ -61,6 +67,12 @@ EXAMPLES = {
     "Softplus": after_conv(activate(Softplus())),
     "Mish": after_conv(activate(Mish()), opset=18),
     "Gelu": after_conv(activate(Gelu(approximate="tanh")), opset=20),
+    "Gelu, exact": after_conv(activate(Gelu()), opset=20),
+    "Swish": after_conv(activate(Swish(alpha=0.5)), opset=24),
+    "Selu": after_conv(activate(Selu())),
+    "Celu": after_conv(activate(Celu(alpha=0.5))),
+    "Softsign": after_conv(activate(Softsign())),
+    "ThresholdedRelu": after_conv(activate(ThresholdedRelu(alpha=0.5))),
     "transposed 3-D": after_conv(activate(Relu()), kind=ConvTranspose, rank=3),
     "dynamic weight": after_conv(activate(Relu()), computed="weight"),
 }
@@ -73,3 +85,12 @@ NEAR_MISSES = {
     ],
     "the_convolution_has_no_activation": [after_conv(activate(Relu()), activation=Tanh())],
 }
+
+
+def test_every_activation_has_an_example() -> None:
+    every = {
+        name
+        for name, op in vars(convgraph.ir.ops).items()
+        if isinstance(op, type) and issubclass(op, Activation) and op is not Activation
+    }
+    assert every <= {name.partition(",")[0] for name in EXAMPLES}

@@ -1,0 +1,127 @@
+"""onnxruntime in a process of its own: where it crashes or hangs, only that process is lost.
+
+One worker is started when it is first needed, kept for what comes next, and ends with this process. It can
+take the memory that the machine has, and says nothing of its own.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import loky
+
+from convgraph.ir.tensor import Array
+from convgraph.numerics.compare import Disagreement, Verification, verify_models
+from convgraph.numerics.session import ModelSource, TimedOut, Unverifiable, openable, run_model, runtime_name
+
+_GRACE = 30.0  # seconds past the time allowed, in which the runtime may still come back by itself
+_LONGEST_RUN = 20.0  # seconds for a model without inputs
+
+_KILLED = "SIGKILL"
+
+_QUIET = {"PYTHONFAULTHANDLER": ""}  # no traceback of a crash that is reported in words
+_Answer = TypeVar("_Answer")
+
+
+def verify_contained(before: ModelSource, after: ModelSource, **bounds: Any) -> Verification:
+    """``verify_models`` in another process: the same parameters, verdict and errors.
+
+    Where onnxruntime crashes, the verdict is "different" if the original runs and "unverified" if it crashes
+    too; where it does not come back long past ``timeout``, or memory does not suffice, "unverified".
+    """
+    with ExitStack() as stack:
+        try:
+            models = _anywhere(openable(before, stack)), _anywhere(openable(after, stack))
+            return _verified_apart(*models, bounds=bounds)
+        except MemoryError as error:
+            return _unverified(f"not enough memory to compare ({error})")
+        except BrokenProcessPool as error:
+            if (signal := _signal(error)).startswith(_KILLED):
+                return _unverified(f"onnxruntime was killed ({signal}), as systems do when memory runs out")
+            return _blamed(f"onnxruntime crashed ({signal})", models[0], bounds=bounds)
+
+
+def _anywhere(model: str | bytes) -> str | bytes:
+    """The model, whatever folder a process is in: the worker keeps the one it was started in."""
+    return str(Path(model).absolute()) if isinstance(model, str) else model
+
+
+def _verified_apart(before: ModelSource, after: ModelSource, *, bounds: Mapping[str, Any]) -> Verification:
+    """The worker's verdict. Raises what ``verify_models`` does, and BrokenProcessPool when it is lost."""
+    limit = bounds.get("timeout")
+    try:
+        return _apart(
+            verify_models, before, after, seconds=None if limit is None else limit + _GRACE, **bounds
+        )
+    except TimeoutError:
+        return _unverified("onnxruntime did not come back in time")
+
+
+def run_contained(model: ModelSource) -> dict[str, Array]:
+    """Every output of a model without inputs, run once in another process, as by ``run_model``.
+
+    Raises Unverifiable also when onnxruntime crashes on it or does not come back.
+    """
+    with ExitStack() as stack:
+        try:
+            return _apart(run_model, _anywhere(openable(model, stack)), {}, seconds=_LONGEST_RUN)
+        except TimeoutError as error:
+            found = "a run that does not end"
+            raise TimedOut("model", found=found, expected=f"one within {_LONGEST_RUN:g} s") from error
+        except BrokenProcessPool as error:
+            found = f"a crash of onnxruntime ({_signal(error)})"
+            raise Unverifiable("model", found=found, expected="a run to the end") from error
+
+
+def _apart(
+    function: Callable[..., _Answer], *arguments: object, seconds: float | None, **options: object
+) -> _Answer:
+    """What a function returns in the worker. Raises TimeoutError, the worker ended, when it takes longer."""
+    worker = loky.get_reusable_executor(max_workers=1, timeout=None, env=_QUIET, initializer=_settle)
+    answer = worker.submit(function, *arguments, **options)
+    try:
+        result: _Answer = answer.result(timeout=seconds)
+    except TimeoutError:
+        worker.shutdown(kill_workers=True)
+        raise
+    return result
+
+
+def _settle() -> None:
+    """Make a process say nothing, and let it have no more memory than there is, where the system can."""
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        import resource  # noqa: PLC0415 - only some systems have it
+    except ImportError:
+        return
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = memory if most == resource.RLIM_INFINITY else min(memory, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted, most))
+
+
+def _blamed(reason: str, original: ModelSource, *, bounds: Mapping[str, Any]) -> Verification:
+    """The verdict after a crash: whose fault it was shows when the original runs alone."""
+    expected = "a run to the end"
+    try:
+        _verified_apart(original, original, bounds=bounds)
+    except BrokenProcessPool:
+        return _unverified(f"the original: {reason}; {expected}")
+    found = Disagreement("the rewritten model", reason, expected)
+    return replace(_unverified(str(found)), status="different", disagreement=found)
+
+
+def _unverified(reason: str) -> Verification:
+    return Verification(status="unverified", reason=reason, reference=f"{runtime_name()}, optimisations off")
+
+
+def _signal(error: BrokenProcessPool) -> str:
+    """The signal or status the worker ended with, out of the pool's long message."""
+    code = re.search(r"\{(.+?)\}", str(error))
+    return code[1] if code else "for a reason unknown"

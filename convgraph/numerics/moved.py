@@ -1,0 +1,124 @@
+"""A model whose weights are each replaced by others of the same shape, one of them in memory at a time.
+
+Large ones, and those that lay in a file beside the model, go through a file of a temporary folder.
+"""
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import onnx
+from onnx import TensorProto, numpy_helper
+from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+
+from convgraph.ir.tensor import Array
+from convgraph.numerics.session import ModelSource, TimedOut, Unverifiable
+from convgraph.numerics.structure import computed, read, tensors_of
+
+Move = Callable[[Array], Array]
+
+_LARGE = 1 << 20  # bytes: smaller weights stay in the message
+_PAGE = 4096  # bytes: where runtimes can map a tensor from
+_DATA = "moved.data"
+_WEIGHTS = {
+    "Conv": (1, 2),
+    "ConvTranspose": (1, 2),
+    "Gemm": (0, 1, 2),
+    "MatMul": (0, 1),
+    "BatchNormalization": (1, 2, 3, 4),
+    "InstanceNormalization": (1, 2),
+    "LayerNormalization": (1, 2),
+    "GroupNormalization": (1, 2),
+    "PRelu": (1,),
+}
+_ARITHMETIC = ("Add", "Sub", "Mul", "Div")  # where a scalar beside what is no data may steer a size
+
+
+@contextmanager
+def with_moved_weights(source: ModelSource, *, move: Move, deadline: float | None) -> Iterator[ModelSource]:
+    """A model with every weight replaced by what ``move`` makes of it; it is gone when the block ends.
+
+    Raises TimedOut past the deadline (``time.monotonic``), and Unverifiable when there is no room for it.
+    """
+    model = onnx.ModelProto()
+    model.CopyFrom(read(source))
+    beside = Path() if isinstance(source, (bytes, onnx.ModelProto)) else Path(source).parent
+    with tempfile.TemporaryDirectory(prefix="convgraph-") as folder:
+        try:
+            path = _written(model, beside, move=move, into=Path(folder), deadline=deadline)
+        except OSError as error:
+            found = f"no room for a copy with other weights ({error.strerror})"
+            raise Unverifiable("the original", found=found, expected=f"room in {folder}") from error
+        yield path or model
+
+
+def _written(
+    model: onnx.ModelProto, beside: Path, *, move: Move, into: Path, deadline: float | None
+) -> Path | None:
+    """Replace the weights of a message, and write it to the folder if some went into a file there."""
+    weights = _weight_names(model)
+    with (into / _DATA).open("wb") as file:
+        for tensor, name in _named(model):
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimedOut("the original", found="no time left", expected="its weights moved")
+            if name not in weights and not uses_external_data(tensor):
+                continue
+            own = _fetched(tensor, beside)
+            if name in weights:
+                own = numpy_helper.from_array(move(numpy_helper.to_array(own)), tensor.name)
+            is_large = tensor.name == name and len(own.raw_data) >= _LARGE
+            tensor.CopyFrom(_put(own, file) if is_large else own)
+        if not file.tell():
+            return None
+    path = into / "moved.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def _fetched(tensor: TensorProto, beside: Path) -> TensorProto:
+    """A copy with its elements inside: a message keeps the memory of all that ever was in it."""
+    own = TensorProto()
+    own.CopyFrom(tensor)
+    if uses_external_data(tensor):
+        info = ExternalDataInfo(tensor)
+        with (beside / info.location).open("rb") as file:
+            file.seek(info.offset or 0)
+            own.raw_data = file.read(-1 if info.length is None else info.length)
+        own.ClearField("data_location")
+        own.ClearField("external_data")
+    return own
+
+
+def _put(tensor: TensorProto, file: IO[bytes]) -> TensorProto:
+    """Append the elements of a tensor to a file, and say that they are there."""
+    offset = file.seek(-(-file.tell() // _PAGE) * _PAGE)
+    length = file.write(tensor.raw_data)
+    header = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+    header.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": _DATA, "offset": offset, "length": length}.items():
+        header.external_data.add(key=key, value=str(value))
+    return header
+
+
+def _named(model: onnx.ModelProto) -> Iterator[tuple[TensorProto, str]]:
+    """Every tensor of a model, and the value it is; "" for what is inside a node."""
+    yield from ((tensor, tensor.name) for tensor in model.graph.initializer)
+    for node in model.graph.node:
+        name = node.output[0] if node.op_type == "Constant" and node.output else ""
+        yield from ((tensor, name) for tensor in tensors_of(node))
+
+
+def _weight_names(model: onnx.ModelProto) -> set[str]:
+    """The constants that are numbers of the function, none that may steer a size."""
+    vectors = {name for tensor, name in _named(model) if math.prod(tensor.dims) > 1}
+    data = computed(model)
+    names: set[str] = set()
+    for node in model.graph.node:
+        if node.op_type in _ARITHMETIC:
+            names |= set(node.input) if data.intersection(node.input) else vectors.intersection(node.input)
+        names.update(node.input[slot] for slot in _WEIGHTS.get(node.op_type, ()) if slot < len(node.input))
+    return names - {""}

@@ -1,0 +1,148 @@
+"""Do not compute the pixels that every reader skips.
+
+    conv(x, W, b; stride s)[::t, ::t]  ->  conv(x, W, b; stride s·t)
+    f(x, y)[::t, ::t]  ->  f(x[::t, ::t], y[::t, ::t])        f pointwise
+
+[::t] takes every t-th pixel: a 1×1 convolution of stride t, which keeps stride 1, a pool of one pixel or a
+Slice with steps, which go. Step by step the stride wanders up to the first operation that has other readers;
+in front of what is pointwise it waits as a MaxPool of one pixel. Residual networks begin their stages with
+such convolutions (He et al., Deep Residual Learning, 2016): the block before then computes a quarter. Exact.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from convgraph.ir.edit import Edit
+from convgraph.ir.graph import Graph, Use, Value
+from convgraph.ir.ops import Activation, AveragePool, Binary, Conv, MaxPool, Op, Slice, Unary, Variadic
+from convgraph.ir.ops.layout import FAR, Cut
+from convgraph.passes.algebra.outer_taps import known_pads
+from convgraph.passes.algebra.pointwise import reads_single_pixels
+from convgraph.passes.rewrite import Measure, PricedRewrite, requirement, target_cost
+
+Strides = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkippedPixels:
+    """What is computed, the nodes that read it, and the strides at which they all do."""
+
+    node: int
+    readers: tuple[int, ...]
+    strides: Strides
+
+
+@dataclass(frozen=True, kw_only=True)
+class PropagateStride(PricedRewrite[SkippedPixels]):
+    """Do not compute the pixels that every reader skips."""
+
+    name: ClassVar[str] = "propagate-stride"
+    roots: ClassVar[tuple[type[Op], ...]] = (Conv, Activation, Unary, Binary, Variadic)
+    measure: ClassVar[Measure] = staticmethod(target_cost)
+
+    def find(self, graph: Graph, node: int) -> SkippedPixels | None:
+        """A convolution or pointwise operation that is read by takers of every t-th pixel only."""
+        uses = graph.readers(Value(node, 0))
+        strides = {_taken(graph, use) for use in uses}
+        first = next(iter(strides), None)
+        if first is None or len(strides) > 1 or set(first) == {1}:
+            return None
+        return SkippedPixels(node=node, readers=tuple(use.node for use in uses), strides=first)
+
+    @requirement
+    def the_graph_does_not_return_it(self, graph: Graph, m: SkippedPixels) -> bool:
+        """No caller gets all the pixels."""
+        return not graph.is_output(Value(m.node, 0))
+
+    @requirement
+    def the_pads_are_known(self, graph: Graph, m: SkippedPixels) -> bool:
+        """The padding is given as numbers, or follows from sizes that are known."""
+        return not isinstance(graph.op(m.node), Conv) or known_pads(graph, m.node) is not None
+
+    @requirement
+    def each_operand_has_all_axes_or_one_pixel(self, graph: Graph, m: SkippedPixels) -> bool:
+        """What is combined pointwise has every axis of the result, and can be pooled, or one pixel."""
+        return all(_is_pixel(graph, m, value) or _is_image(graph, m, value) for value in _combined(graph, m))
+
+    def replaces(self, graph: Graph, match: SkippedPixels) -> tuple[int, ...]:
+        """The operation and its readers."""
+        return (match.node, *dict.fromkeys(match.readers))
+
+    def apply(self, edit: Edit, m: SkippedPixels) -> None:
+        """Compute the pixels that are read, and read them all."""
+        graph = edit.graph
+        op, operands = graph.op(m.node), list(graph.operands(m.node))
+        if isinstance(op, Conv):
+            pads = known_pads(graph, m.node)
+            assert pads is not None
+            strides = tuple(s * t for s, t in zip(op.strides, m.strides, strict=True))
+            op = replace(op, strides=strides, pads=pads, auto_pad="NOTSET")
+        skipping = MaxPool.of((1,) * len(m.strides), strides=m.strides)
+        images = [value for value in _combined(graph, m) if not _is_pixel(graph, m, value)]
+        small = {value: edit.add(skipping, value) for value in dict.fromkeys(images)}
+        operands = [value and small.get(value, value) for value in operands]
+        y = edit.add(op, *operands, like=m.node)
+        for reader in dict.fromkeys(m.readers):
+            edit.replace(Value(reader, 0), _read(edit, reader, y))
+
+
+def _read(edit: Edit, reader: int, y: Value) -> Value:
+    """What a reader makes of the pixels it used to take."""
+    op = edit.graph.op(reader)
+    if not isinstance(op, Conv):
+        return y
+    every = Conv.of(op.spatial_rank, group=op.group)
+    return edit.add(
+        replace(every, activation=op.activation), y, *edit.graph.operands(reader)[1:], like=reader
+    )
+
+
+def _taken(graph: Graph, use: Use) -> Strides | None:
+    """The strides at which a reader takes single pixels and does not look at the others; None if it does."""
+    op = graph.op(use.node)
+    if use.slot != 0:
+        return None
+    if isinstance(op, Conv):
+        return op.strides if reads_single_pixels(graph, use.node) else None
+    if isinstance(op, (MaxPool, AveragePool)):
+        indices = any(graph.readers(v) or graph.is_output(v) for v in graph.results(use.node)[1:])
+        single = {*op.kernel_shape} == {1} and not any(op.pads) and op.auto_pad in ("NOTSET", "VALID")
+        return op.strides if single and not indices else None
+    return _steps(graph, use.node) if isinstance(op, Slice) else None
+
+
+def _steps(graph: Graph, node: int) -> Strides | None:
+    """The steps of a Slice that takes spatial axes from their begin to their end."""
+    op, (data, *numbers) = graph.op(node), graph.operands(node)
+    assert isinstance(op, Slice)
+    assert data is not None
+    if any(value is None or graph.constant(value) is None for value in numbers):
+        return None
+    kind = graph.type(data)
+    starts, ends, *rest = (graph.type(value) for value in numbers if value is not None)
+    cuts = op.cuts(kind, starts, ends, *rest)
+    if cuts is None or kind.rank is None or min(cuts, default=0) < 2:
+        return None
+    sizes = {axis: size for axis, size in enumerate(kind.shape or ()) if isinstance(size, int)}
+    if any(cut.start != 0 or cut.step < 1 or cut.end < sizes.get(axis, FAR) for axis, cut in cuts.items()):
+        return None
+    return tuple(cuts.get(axis, Cut(0, FAR, 1)).step for axis in range(2, kind.rank))
+
+
+def _combined(graph: Graph, m: SkippedPixels) -> list[Value]:
+    """The operands that are combined pixel by pixel: of a convolution those of its activation."""
+    first = 3 if isinstance(graph.op(m.node), Conv) else 0
+    return [value for value in graph.operands(m.node)[first:] if value is not None]
+
+
+def _is_pixel(graph: Graph, m: SkippedPixels, value: Value) -> bool:
+    """Whether a value is the same at every place of what it is combined with."""
+    shape = graph.type(value).shape
+    axes = None if shape is None else shape[max(len(shape) - len(m.strides), 0) :]
+    return axes is not None and set(axes) <= {1}
+
+
+def _is_image(graph: Graph, m: SkippedPixels, value: Value) -> bool:
+    """Whether a value has samples, channels and all spatial axes, and elements that a pool takes."""
+    kind = graph.type(value)
+    return kind.rank == len(m.strides) + 2 and kind.dtype.is_float

@@ -1,0 +1,85 @@
+"""Take one piece of a value by a Slice, where a model cuts it into a sequence of equal pieces first.
+
+    sequence_at(split_to_sequence(x, k), i) -> x[k·i : k·(i + 1)]        k and i constant
+
+Exact: nothing is computed. PyTorch's exporter writes ``chunk`` and ``split`` as sequences.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from onnx import AttributeProto, helper
+
+from convgraph.ir.edit import Edit
+from convgraph.ir.graph import Graph, Value
+from convgraph.ir.ops import Op, Opaque, Slice
+from convgraph.passes.rewrite import Measure, Rewrite, requirement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PickedPiece:
+    """What is cut along which axis into pieces how long, which one is taken, and what it is called."""
+
+    x: Value
+    axis: int
+    length: int
+    place: int
+    result: Value
+
+
+def sequence_picks(graph: Graph) -> int:
+    """Measure: how many values are taken out of sequences."""
+    return sum(_is(graph.op(node), "SequenceAt") for node in graph.compute_nodes())
+
+
+@dataclass(frozen=True, kw_only=True)
+class FuseSequenceIntoSlice(Rewrite[PickedPiece]):
+    """Take one piece of a value by a Slice, where a model cuts it into a sequence of equal pieces first."""
+
+    name: ClassVar[str] = "fuse-sequence-into-slice"
+    roots: ClassVar[tuple[type[Op], ...]] = (Opaque,)
+    measure: ClassVar[Measure] = staticmethod(sequence_picks)
+
+    def find(self, graph: Graph, node: int) -> PickedPiece | None:
+        """A SequenceAt, by a constant, of a SplitToSequence into pieces of one constant length."""
+        if not _is(graph.op(node), "SequenceAt"):
+            return None
+        sequence, place = graph.operands(node)
+        split = None if sequence is None else graph.producer(sequence)
+        if sequence is None or split is None or not _is(split, "SplitToSequence"):
+            return None
+        x, *lengths = graph.operands(sequence.node)
+        index, length = graph.constant(place), graph.constant(lengths[0]) if lengths else None
+        if x is None or index is None or length is None or length.shape != ():
+            return None
+        return PickedPiece(
+            x=x,
+            axis=_axis(split),
+            length=int(length.numpy()),
+            place=int(index.numpy().reshape(-1)[0]),
+            result=Value(node, 0),
+        )
+
+    @requirement
+    def it_counts_from_the_front(self, graph: Graph, m: PickedPiece) -> bool:
+        """The number of the piece is not negative: how many pieces there are may depend on a size."""
+        return m.place >= 0
+
+    def apply(self, edit: Edit, m: PickedPiece) -> None:
+        """Put a Slice in its place."""
+        begin = m.place * m.length
+        numbers = ((begin,), (begin + m.length,), (m.axis,))
+        cut = (edit.constant(np.array(number, np.int64), name="cut") for number in numbers)
+        edit.replace(m.result, edit.add(Slice(), m.x, *cut, like=m.result.node))
+
+
+def _is(op: Op, op_type: str) -> bool:
+    return isinstance(op, Opaque) and (op.domain, op.op_type) == ("", op_type)
+
+
+def _axis(split: Op) -> int:
+    assert isinstance(split, Opaque)
+    stated = split.encoded.get("axis")
+    axis: int = 0 if stated is None else helper.get_attribute_value(AttributeProto.FromString(stated))
+    return axis

@@ -1,0 +1,41 @@
+"""One number beside a value: what the rewrites that recover an activation from arithmetic look for."""
+
+from math import inf, isnan
+
+from convgraph.ir.graph import Graph, Value
+from convgraph.ir.ops import Clip, Relu
+from convgraph.ir.tensor import Tensor
+from convgraph.passes.fusion.channelwise import beside_constants
+
+
+def scalar(tensor: Tensor | None) -> float | None:
+    """The one number in a tensor; None when there are more, or fewer."""
+    return None if tensor is None or tensor.size != 1 else float(tensor.numpy().reshape(()))
+
+
+def beside_a_number(graph: Graph, node: int) -> tuple[Value, float, bool] | None:
+    """The operand of a binary node whose fellow is one constant number, that number, and whether it is first.
+
+    None as well where the number has more axes than the value, whose rank it would raise.
+    """
+    if len(graph.operands(node)) != 2:
+        return None
+    for value, constant, first in beside_constants(graph, node):
+        number, rank = scalar(constant), graph.type(value).rank
+        if number is not None and (not constant.shape or (rank is not None and len(constant.shape) <= rank)):
+            return value, number, first
+    return None
+
+
+def bounds_of(graph: Graph, node: int) -> tuple[float, float] | None:
+    """The constant bounds of a Clip or Relu, infinite where it has none; None for anything else."""
+    if isinstance(graph.op(node), Relu):
+        return 0.0, inf
+    if not isinstance(graph.op(node), Clip):
+        return None
+    given = [graph.operand(node, slot) for slot in (1, 2)]
+    low, high = (
+        default if value is None else scalar(graph.constant(value))
+        for value, default in zip(given, (-inf, inf), strict=True)
+    )
+    return None if low is None or high is None or isnan(low) or isnan(high) else (low, high)

@@ -1,0 +1,321 @@
+"""How much faster a typical graph of each rewrite runs in onnxruntime on one thread, rewritten by it alone.
+
+Run it with ``python tests/benchmarks/rewrites.py [NAME …]``. Both sides have all optimisations of the runtime
+on, so what it does by itself counts for nothing. Runs alternate; the ratio, before over after, is the median
+of the paired ones, with the quarter and three quarters of them. Times are those of the thread, so that other
+programs count little. Below 0.98 a rewrite costs time.
+"""
+
+import argparse
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import onnxruntime as ort
+
+from convgraph.analysis.target import OnnxruntimeCpu
+from convgraph.compiler.selection import select
+from convgraph.exporters.onnx_model import to_onnx
+from convgraph.ir.build import GraphBuilder
+from convgraph.ir.graph import Graph, Value
+from convgraph.ir.ops import (
+    Add,
+    AveragePool,
+    BatchNormalization,
+    Clip,
+    Concat,
+    Conv,
+    ConvTranspose,
+    Div,
+    Gather,
+    MatMul,
+    Max,
+    MaxPool,
+    Min,
+    Mul,
+    Op,
+    Pad,
+    PRelu,
+    Relu,
+    Reshape,
+    Resize,
+    Slice,
+    SpaceToDepth,
+    Tanh,
+    Transpose,
+)
+from convgraph.ir.tensor import Array
+from convgraph.passes import Pipeline
+
+PAIRS = 15
+SECONDS = 0.02  # of one timing at least
+_DRAW = np.random.default_rng(0)
+_FAR = np.iinfo(np.int64).max
+
+
+class Net:
+    """A graph under construction; each method adds to the value that is given."""
+
+    def __init__(self) -> None:
+        self.builder = GraphBuilder("typical", opset=17)
+
+    def image(self, channels: int, size: int) -> Value:
+        """The input."""
+        return self.builder.input("x", shape=(1, channels, size, size))
+
+    def add(self, op: Op, *operands: Value | Array | float | None) -> Value:
+        """Any operation."""
+        return self.builder.add(op, *operands)
+
+    def width(self, x: Value) -> int:
+        """How many channels."""
+        channels = self.builder.type(x).dim(1)
+        assert isinstance(channels, int)
+        return channels
+
+    def conv(self, x: Value, out: int, size: int = 3, weight: Array | None = None, **options: int) -> Value:
+        """A convolution of odd size, padded to keep the image's unless told otherwise."""
+        group = options.setdefault("group", 1)
+        options.setdefault("pads", size // 2)
+        array = numbers(out, self.width(x) // group, size, size) if weight is None else weight
+        return self.add(Conv.of(2, **options), x, array, np.ones(out, np.float32))
+
+    def norm(self, x: Value) -> Value:
+        """A batch normalisation."""
+        width = self.width(x)
+        return self.add(BatchNormalization(), x, *(numbers(width) for _ in range(3)), positive(width))
+
+    def up(self, x: Value) -> Value:
+        """Twice as large, by repeating pixels."""
+        nearest = Resize(coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+        return self.add(nearest, x, None, np.asarray([1, 1, 2, 2], np.float32))
+
+    def pixels(self, x: Value, start: int, step: int = 1, end: int = _FAR) -> Value:
+        """A Slice of both spatial axes."""
+        return self.add(Slice(), x, *(ints([n, n]) for n in (start, end)), ints([2, 3]), ints([step, step]))
+
+
+def numbers(*shape: int) -> Array:
+    """Random float32 numbers, as large as keeps a convolution's result in bounds."""
+    return np.asarray(_DRAW.normal(size=shape) / math.sqrt(math.prod(shape[1:]) or 1), np.float32)
+
+
+def positive(*shape: int) -> Array:
+    """Random float32 numbers away from zero."""
+    return np.asarray(_DRAW.uniform(0.5, 2, shape), np.float32)
+
+
+def ints(values: object) -> Array:
+    """An int64 vector."""
+    return np.asarray(values, np.int64)
+
+
+def around(*sides: int) -> Array:
+    """Pads of the two spatial axes, the same at both ends."""
+    return ints([0, 0, *sides] * 2)
+
+
+def halved(weight: Array, axis: int) -> Array:
+    """The weight with the first half of an axis zero."""
+    np.moveaxis(weight, axis, 0)[: weight.shape[axis] // 2] = 0
+    return weight
+
+
+def blocks(channels: int) -> Array:
+    """A dense weight of two blocks of channels."""
+    weight = numbers(channels, channels, 3, 3)
+    half = channels // 2
+    weight[:half, half:] = weight[half:, :half] = 0
+    return weight
+
+
+def lattice(channels: int) -> Array:
+    """A 5x5 weight that skips every other tap."""
+    weight = numbers(channels, channels, 5, 5)
+    weight[:, :, 1::2] = 0
+    weight[:, :, :, 1::2] = 0
+    return weight
+
+
+def twins(channels: int) -> Array:
+    """A weight that makes a quarter of its channels twice."""
+    weight = numbers(channels, channels, 3, 3)
+    weight[: channels // 4] = weight[-(channels // 4) :]
+    return weight
+
+
+def merged(n: Net, x: Value) -> Value:
+    """RepVGG's block, its normalisations folded."""
+    return n.add(Add(), n.add(Add(), n.conv(x, 128), n.conv(x, 128, 1)), x)
+
+
+def shuffled(n: Net, x: Value) -> Value:
+    """ShuffleNet's order of channels."""
+    apart = n.add(Reshape(), x, ints([0, 4, n.width(x) // 4, 28, 28]))
+    return n.add(Reshape(), n.add(Transpose(perm=(0, 2, 1, 3, 4)), apart), ints([0, n.width(x), 28, 28]))
+
+
+def focus(n: Net, x: Value) -> Value:
+    """YOLO's first layer: every other pixel, four times."""
+    parts = [
+        n.add(Slice(), x, ints(corner), ints([_FAR, _FAR]), ints([2, 3]), ints([2, 2]))
+        for corner in ((0, 0), (1, 0), (0, 1), (1, 1))
+    ]
+    return n.conv(n.add(Concat(axis=1), *parts), 32)
+
+
+def rows(n: Net, x: Value, *matrices: Array) -> Value:
+    """Matrix products of the pixels' channels."""
+    y = n.add(Transpose(perm=(0, 2, 3, 1)), x)
+    for matrix in matrices:
+        y = n.add(MatMul(), y, matrix)
+    return y
+
+
+Typical = Callable[[Net], Value]
+GRAPHS: Mapping[str, Typical] = {
+    "fold-batchnorm-into-conv": lambda n: n.norm(n.conv(n.image(128, 28), 128)),
+    "fold-scale-into-conv": lambda n: n.add(Mul(), n.conv(n.image(128, 28), 128), positive(128, 1, 1)),
+    "fold-shift-into-conv": lambda n: n.add(Add(), n.conv(n.image(128, 28), 128), numbers(128, 1, 1)),
+    "fuse-max-into-clip": lambda n: n.add(Min(), n.add(Max(), n.conv(n.image(128, 28), 128), 0.0), 6.0),
+    "fuse-clip-into-hard-sigmoid": lambda n: n.add(
+        Div(), n.add(Clip(), n.add(Add(), n.conv(n.image(128, 28), 128), 3.0), 0.0, 6.0), 6.0
+    ),
+    "fuse-max-into-leaky-relu": lambda n: n.add(
+        Max(), y := n.conv(n.image(128, 28), 128), n.add(Mul(), y, 0.25)
+    ),
+    "fold-prelu-into-leaky-relu": lambda n: n.add(
+        PRelu(), n.conv(n.image(128, 28), 128), np.full((128, 1, 1), 0.25, np.float32)
+    ),
+    "fuse-transposed-matmul-into-conv": lambda n: n.add(
+        Transpose(perm=(0, 3, 1, 2)), rows(n, n.conv(n.image(128, 28), 128), numbers(128, 128))
+    ),
+    "absorb-pad-into-conv": lambda n: n.conv(n.add(Pad(), n.image(128, 28), around(1, 1), 0.0), 128, pads=0),
+    "absorb-pad-into-max-pool": lambda n: n.add(
+        MaxPool.of([3, 3], strides=2), n.add(Pad(), n.image(128, 56), around(1, 1), -math.inf)
+    ),
+    "absorb-pad-into-average-pool": lambda n: n.add(
+        AveragePool(
+            kernel_shape=(3, 3), strides=(2, 2), pads=(0,) * 4, dilations=(1, 1), count_include_pad=1
+        ),
+        n.add(Pad(), n.image(128, 56), around(1, 1), 0.0),
+    ),
+    "absorb-slice-into-conv": lambda n: n.pixels(n.conv(n.image(128, 28), 128), 1, end=-1),
+    "commute-slice-with-conv": lambda n: n.pixels(n.conv(n.image(128, 56), 128, 1), 4, end=-4),
+    "fold-batchnorm-into-next-conv": lambda n: n.conv(n.norm(n.add(Relu(), n.image(128, 28))), 128, pads=0),
+    "fold-scale-into-next-conv": lambda n: n.conv(n.add(Mul(), n.image(128, 28), positive(128, 1, 1)), 128),
+    "fold-shift-into-next-conv": lambda n: n.conv(
+        n.add(Add(), n.image(128, 28), numbers(128, 1, 1)), 128, pads=0
+    ),
+    "fold-channel-order-into-next-conv": lambda n: n.conv(shuffled(n, n.image(128, 28)), 128),
+    "fold-channel-order-into-conv": lambda n: n.add(
+        Tanh(), n.add(Gather(axis=1), n.conv(n.image(128, 28), 128), ints(_DRAW.permutation(128)))
+    ),
+    "fold-scale-into-gemm": lambda n: n.add(
+        Mul(), rows(n, n.image(128, 28), numbers(128, 256)), positive(256)
+    ),
+    "fold-shift-into-gemm": lambda n: n.add(
+        Add(), n.add(Add(), rows(n, n.image(128, 28), numbers(128, 256)), numbers(256)), numbers(256)
+    ),
+    "compose-matmuls": lambda n: rows(n, n.image(128, 28), *(numbers(128, 128) for _ in range(3))),
+    "merge-added-constants": lambda n: n.add(
+        Add(), n.add(Add(), n.image(128, 28), numbers(128, 1, 1)), numbers(128, 28, 28)
+    ),
+    "compose-convs": lambda n: n.conv(n.conv(n.image(64, 28), 256, 1), 64, 1),
+    "move-pointwise-conv-before-resize": lambda n: n.conv(n.up(n.image(256, 28)), 64, 1),
+    "move-pointwise-conv-after-average-pool": lambda n: n.add(
+        AveragePool.of([2, 2], strides=2), n.conv(n.image(256, 28), 128, 1)
+    ),
+    "distribute-pointwise-conv-over-concat": lambda n: n.conv(
+        n.add(Concat(axis=1), x := n.image(128, 56), n.up(n.conv(x, 128, strides=2))), 64, 1
+    ),
+    "merge-parallel-branches": lambda n: merged(n, n.image(128, 28)),
+    "fold-nearest-resize-into-conv": lambda n: n.conv(n.up(n.image(128, 28)), 64),
+    "fold-nearest-resize-through-concat-into-conv": lambda n: n.conv(
+        n.add(Concat(axis=1), x := n.image(64, 56), n.up(n.conv(x, 128, strides=2))), 64
+    ),
+    "crop-dead-taps": lambda n: n.conv(n.image(64, 28), 64, 5, halved(numbers(64, 64, 5, 5), 2)),
+    "crop-interior-taps": lambda n: n.conv(n.image(64, 28), 64, 5, lattice(64)),
+    "drop-redundant-channels": lambda n: n.conv(n.conv(n.image(128, 28), 128, 3, twins(128)), 128),
+    "drop-taps-that-see-padding": lambda n: n.conv(n.image(256, 14), 128, pads=18, dilations=18),
+    "split-conv-into-groups": lambda n: n.conv(n.image(128, 28), 128, 3, blocks(128)),
+    "fold-space-to-depth-into-conv": lambda n: n.conv(n.add(SpaceToDepth(blocksize=2), n.image(32, 56)), 64),
+    "fuse-slices-into-space-to-depth": lambda n: focus(n, n.image(4, 224)),
+    "compose-channel-orders": lambda n: n.add(
+        Tanh(), n.add(Gather(axis=1), shuffled(n, n.image(64, 28)), ints(range(63, -1, -1)))
+    ),
+    "lower-conv-transpose-of-pixel-to-conv": lambda n: n.add(
+        ConvTranspose.of(2), n.image(128, 1), numbers(128, 256, 4, 4)
+    ),
+    "propagate-stride": lambda n: n.pixels(n.conv(n.image(128, 56), 128), 0, 2),
+    "fold-coordinate-channels": lambda n: n.conv(
+        n.add(Concat(axis=1), n.image(64, 56), numbers(1, 2, 56, 56)), 64
+    ),
+    "compose-average-pool-into-conv": lambda n: n.add(
+        AveragePool.of([2, 2], strides=2), n.conv(n.image(64, 28), 64)
+    ),
+    "move-monotone-after-max-pool": lambda n: n.add(
+        MaxPool.of([2, 2], strides=2), n.add(Tanh(), n.image(128, 56))
+    ),
+}
+
+
+def typical(name: str) -> Graph:
+    """The graph of a rewrite."""
+    net = Net()
+    net.builder.output(GRAPHS[name](net), name="y")
+    return net.builder.build()
+
+
+def session(graph: Graph) -> ort.InferenceSession:
+    """The graph as it would be deployed, on one thread."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return ort.InferenceSession(to_onnx(graph).SerializeToString(), options)
+
+
+def seconds(run: ort.InferenceSession, feeds: Mapping[str, Array], times: int) -> float:
+    """Time of one run, from several."""
+    start = time.thread_time()
+    for _ in range(times):
+        run.run(None, dict(feeds))
+    return (time.thread_time() - start) / times
+
+
+def ratios(before: Graph, after: Graph) -> tuple[float, list[float]]:
+    """Milliseconds of the original, and how many times as fast the other is in each pair of runs."""
+    (x,) = before.inputs
+    shape = before.type(x).static_shape
+    assert shape is not None
+    feeds = {"x": np.asarray(_DRAW.normal(size=shape), np.float32)}
+    sides = [session(graph) for graph in (before, after)]
+    once = [seconds(side, feeds, 3) for side in sides]
+    times = max(1, math.ceil(SECONDS / min(once)))
+    pairs = [[seconds(side, feeds, times) for side in sides] for _ in range(PAIRS)]
+    return 1000 * statistics.median(p[0] for p in pairs), [p[0] / p[1] for p in pairs]
+
+
+def main() -> None:
+    """Print one line for each rewrite that runs by default on onnxruntime-cpu and has a graph here."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*")
+    chosen = parser.parse_args().names
+    default = select(level="exact", passes=None, skip=(), options={"target": OnnxruntimeCpu()})
+    for name, rewrite in {rewrite.name: rewrite for rewrite in default}.items():
+        if name not in GRAPHS or (chosen and name not in chosen):
+            continue
+        graph = typical(name)
+        after, trace = Pipeline([rewrite]).run(graph)
+        if not trace.applications:
+            print(f"{name:46} left alone: {trace.refusals[0].reason if trace.refusals else 'not found'}")
+            continue
+        milliseconds, found = ratios(graph, after)
+        low, middle, high = statistics.quantiles(found, n=4)
+        print(f"{name:46} {milliseconds:8.2f} ms  {middle:5.2f} x  ({low:.2f} to {high:.2f})", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Tables for compose-pads."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from laws.draw import Draw
+
+from convgraph.ir.build import GraphBuilder, Operand
+from convgraph.ir.graph import Graph
+from convgraph.ir.ops import Pad
+from convgraph.ir.tensor import DataType
+from convgraph.passes import ComposePads, Pipeline
+
+ROWS, COLUMNS = (0, 0, 1, 0, 0, 0, 2, 0), (0, 0, 0, 3, 0, 0, 0, 1)
+BOTH = (0, 0, 1, 2, 0, 0, 2, 1)
+
+
+def padded(
+    first: Sequence[int],
+    second: Sequence[int],
+    *,
+    modes: tuple[str, str] = ("constant", "constant"),
+    fills: tuple[float | None, float | None] = (None, None),
+    axes: Sequence[int] | None = None,
+    dtype: type = np.float32,
+    given: str = "",
+    returned: bool = False,
+) -> Callable[[Draw], Graph]:
+    """A Pad of a Pad; ``axes`` are the second's.
+
+    ``given`` lets a caller override the first's "amounts" or its "fill"; ``returned`` makes the first's
+    result a graph output too.
+    """
+
+    def build(draw: Draw) -> Graph:
+        del draw
+        b = GraphBuilder("g", opset=19)
+        y = b.input("x", shape=("N", 3, 4, 6), dtype=DataType.of(np.dtype(dtype)))
+        for number, (pads, mode, fill) in enumerate(zip((first, second), modes, fills, strict=True)):
+            amounts: Operand = np.array(pads, np.int64)
+            value: Operand = None if fill is None else np.asarray(fill, dtype)
+            if given == "amounts" and number == 0:
+                amounts = b.overridable("amounts", np.array(pads, np.int64))
+            if given == "fill" and number == 0:
+                value = b.overridable("fill", np.asarray(fill, dtype))
+            named = None if axes is None or number == 0 else np.array(axes, np.int64)
+            y = b.add(Pad(mode=mode), y, amounts, value, named)
+            if returned and number == 0:
+                b.output(y, name="first")
+        b.output(y, name="y")
+        return b.build()
+
+    return build
+
+
+EXAMPLES = {
+    "zeros": padded(ROWS, COLUMNS),
+    "zeros, one of them stated": padded(BOTH, COLUMNS, fills=(None, 0.0)),
+    "a constant, the same axes": padded(BOTH, BOTH, fills=(0.5, 0.5)),
+    "a channel": padded((0, 1, 0, 0, 0, 0, 0, 0), BOTH),
+    "whole numbers": padded(BOTH, COLUMNS, fills=(2, 2), dtype=np.int64),
+    "edge, the same axes": padded(BOTH, BOTH, modes=("edge", "edge")),
+    "reflections": padded(ROWS, COLUMNS, modes=("reflect", "reflect")),
+    "a torus": padded(ROWS, COLUMNS, modes=("wrap", "wrap")),
+    "axes stated": padded(ROWS, (3, 1), modes=("wrap", "wrap"), axes=(-1,)),
+}
+
+NEAR_MISSES = {
+    "the_amounts_are_constant": [padded(ROWS, COLUMNS, given="amounts")],
+    "nothing_is_cropped": [
+        padded((0, 0, -1, 0, 0, 0, 0, 0), ROWS),
+        padded(BOTH, (0, 0, -7, 0, 0, 0, 4, 0), fills=(0.5, 0.5)),
+    ],
+    "they_add_the_same": [
+        padded(ROWS, COLUMNS, fills=(None, 1.0)),
+        padded(ROWS, COLUMNS, fills=(0.0, 0.0), given="fill"),
+        padded(ROWS, BOTH, modes=("reflect", "reflect")),
+        padded(ROWS, BOTH, modes=("wrap", "wrap")),
+    ],
+    "nothing_else_reads_the_inner_one": [padded(ROWS, COLUMNS, returned=True)],
+}
+
+
+def test_pads_of_two_kinds_are_left() -> None:
+    graph = padded(ROWS, COLUMNS, modes=("edge", "reflect"))(Draw(dyadic=True))
+    assert not Pipeline([ComposePads()]).run(graph)[1].applications

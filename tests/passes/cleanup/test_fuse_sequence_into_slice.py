@@ -1,0 +1,46 @@
+"""Tables for fuse-sequence-into-slice."""
+
+from collections.abc import Callable
+
+import onnx
+from laws.draw import Draw
+
+from convgraph.importers.onnx_model import from_onnx
+from convgraph.ir.graph import Graph
+from convgraph.passes import Pipeline
+from convgraph.passes.cleanup.fuse_sequence_into_slice import FuseSequenceIntoSlice
+
+
+def cut(
+    length: str, *places: int, axis: str = "<axis = 1>", shape: str = "N, 6, 5", result: str = "A, B, C"
+) -> Callable[[Draw], Graph]:
+    """Pieces of x, each negated, the pieces numbered ``places`` of a sequence, added up by a Concat."""
+    taken = " ".join(
+        f"i{n} = Constant <value = int64 {{{place}}}> () p{n} = SequenceAt(s, i{n}) q{n} = Neg(p{n})"
+        for n, place in enumerate(places)
+    )
+    joined = ", ".join(f"q{n}" for n in range(len(places)))
+    body = (
+        f"k = Constant <value = {length}> () s = SplitToSequence {axis} (x, k) {taken} "
+        f"y = Concat <axis = 1> ({joined})"
+    )
+    text = (
+        f'<ir_version: 8, opset_import: ["" : 17]> g (float[{shape}] x) => (float[{result}] y) {{ {body} }}'
+    )
+    return lambda _: from_onnx(onnx.parser.parse_model(text))
+
+
+EXAMPLES = {
+    "halves": cut("int64 {3}", 0, 1),
+    "the last piece is shorter": cut("int64 {4}", 1, 0),
+    "one of three": cut("int64 {2}", 1),
+    "the first axis": cut("int64 {1}", 0, axis="", shape="N, 6, 5"),
+    "axis from the end, open size": cut("int64 {2}", 1, axis="<axis = -1>", shape="N, 6, H"),
+}
+
+NEAR_MISSES = {"it_counts_from_the_front": [cut("int64 {4}", -1)]}
+
+
+def test_pieces_of_lengths_of_their_own_are_left() -> None:
+    graph = cut("int64[2] {2, 4}", 0, 1)(Draw(dyadic=True))
+    assert not Pipeline([FuseSequenceIntoSlice()]).run(graph)[1].applications

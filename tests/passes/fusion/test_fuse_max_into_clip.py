@@ -1,0 +1,82 @@
+"""Tables for fuse-max-into-clip."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from laws.draw import Draw
+from laws.pointwise import Steps, made_of
+
+from convgraph.ir.build import GraphBuilder
+from convgraph.ir.graph import Value
+from convgraph.ir.ops import Clip, Max, Min, Op, Relu
+from convgraph.passes.fusion.fuse_max_into_clip import FuseMaxIntoClip
+from convgraph.passes.pipeline import Pipeline
+
+
+def chain(*links: tuple[Op, float], left: bool = False, rank: int = 0, dtype: type = np.float32) -> Steps:
+    """One comparison after another, each with its number, which stands first if asked."""
+
+    def steps(b: GraphBuilder, x: Value) -> Sequence[Value]:
+        made = [x]
+        for op, number in links:
+            if isinstance(op, Relu):
+                made.append(b.add(op, made[-1]))
+                continue
+            bound = b.constant(np.full((1,) * rank, number, dtype), name="bound")
+            made.append(b.add(op, *((bound, made[-1]) if left else (made[-1], bound))))
+        return made[1:]
+
+    return steps
+
+
+def clipped(op: Op, number: float) -> Steps:
+    """A comparison of a Clip between −2 and 3."""
+
+    def steps(b: GraphBuilder, x: Value) -> Sequence[Value]:
+        y = b.add(Clip(), x, -2.0, 3.0)
+        return [y, b.add(op, y, number)]
+
+    return steps
+
+
+EXAMPLES = {
+    "Relu": made_of(chain((Max(), 0.0))),
+    "Relu, constant first": made_of(chain((Max(), 0.0), left=True)),
+    "a lower bound": made_of(chain((Max(), -1.0), rank=1)),
+    "an upper bound": made_of(chain((Min(), 2.0), rank=4)),
+    "Relu6": made_of(chain((Max(), 0.0), (Min(), 3.0))),
+    "the other way round": made_of(chain((Min(), 3.0), (Max(), 0.0), left=True)),
+    "crossed bounds": made_of(chain((Max(), 2.0), (Min(), -1.0))),
+    "crossed the other way": made_of(chain((Min(), -1.0), (Max(), 2.0))),
+    "of a Relu": made_of(chain((Relu(), 0.0), (Min(), 2.0))),
+    "of a Relu that something else reads": made_of(chain((Relu(), 0.0), (Min(), 2.0)), returned=0),
+    "tighter than a Clip": made_of(clipped(Min(), 1.0)),
+    "wider than a Clip": made_of(clipped(Max(), -3.0)),
+    "above a Clip": made_of(clipped(Max(), 4.0)),
+    "four in a row": made_of(chain((Max(), -3.0), (Min(), 3.0), (Max(), -1.0), (Min(), 2.0))),
+    "half": made_of(chain((Max(), 0.0), (Min(), 3.0), dtype=np.float16), dtype=np.float16),
+    "double": made_of(chain((Max(), -1.1), (Min(), 2.3), dtype=np.float64), dtype=np.float64),
+    "an opset where bounds are attributes": made_of(chain((Max(), -1.0), (Min(), 3.0)), opset=9),
+}
+
+NEAR_MISSES: dict[str, list[object]] = {}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "opset"),
+    [(np.float64, 11), (np.int64, 17), (np.int32, 12)],
+    ids=["doubles before runtimes clip them", "int64", "int32"],
+)
+def test_what_has_no_clip_stays(dtype: type, opset: int) -> None:
+    graph = made_of(chain((Max(), -1), (Min(), 2), dtype=dtype), dtype=dtype, opset=opset)(Draw(dyadic=True))
+    _, trace = Pipeline([FuseMaxIntoClip()]).run(graph)
+    assert not trace.applications
+
+
+def test_a_bound_that_is_an_array_stays() -> None:
+    def steps(b: GraphBuilder, x: Value) -> Sequence[Value]:
+        return [b.add(Max(), x, np.arange(4, dtype=np.float32).reshape(4, 1, 1))]
+
+    _, trace = Pipeline([FuseMaxIntoClip()]).run(made_of(steps)(Draw(dyadic=True)))
+    assert not trace.applications

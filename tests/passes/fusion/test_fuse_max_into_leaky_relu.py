@@ -1,0 +1,35 @@
+"""Tables for fuse-max-into-leaky-relu."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from laws.pointwise import Steps, made_of
+
+from convgraph.ir.build import GraphBuilder
+from convgraph.ir.graph import Value
+from convgraph.ir.ops import Max, Mul
+
+
+def larger(slope: float, *, first: bool = False, left: bool = False) -> Steps:
+    """The product with a number, which stands left if asked; and the Max, where x is first if asked."""
+
+    def steps(b: GraphBuilder, x: Value) -> Sequence[Value]:
+        number = b.constant(np.array(slope, b.type(x).dtype.numpy), name="slope")
+        multiple = b.add(Mul(), *((number, x) if left else (x, number)))
+        return [multiple, b.add(Max(), *((x, multiple) if first else (multiple, x)))]
+
+    return steps
+
+
+EXAMPLES = {
+    "multiple first": made_of(larger(0.25)),
+    "x first": made_of(larger(0.125, first=True, left=True)),
+    "a usual slope": made_of(larger(0.5, left=True), shape=("N", 3, "L")),
+    "a negative slope": made_of(larger(-0.5)),
+    "half": made_of(larger(0.25), dtype=np.float16),
+}
+
+NEAR_MISSES = {
+    "the_multiple_is_no_larger": [made_of(larger(2.0))],
+    "nothing_else_reads_the_multiple": [made_of(larger(0.25), returned=0)],
+}

@@ -1,0 +1,38 @@
+"""Tables for lower-global-average-pool-to-reduce-mean."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from laws.draw import Draw
+
+from convgraph.ir.build import GraphBuilder
+from convgraph.ir.graph import Graph
+from convgraph.ir.ops import GlobalAveragePool, Relu
+from convgraph.ir.tensor import DataType, Dim
+
+
+def pooled(*shape: Dim, dtype: type = np.float32, opset: int = 17) -> Callable[[Draw], Graph]:
+    """The mean of each channel of x (as many elements as a power of two), and a Relu of it."""
+
+    def build(draw: Draw) -> Graph:
+        del draw
+        b = GraphBuilder("g", opset=opset)
+        x = b.input("x", shape=tuple(shape), dtype=DataType.of(np.dtype(dtype)))
+        b.output(b.add(Relu(), b.add(GlobalAveragePool(), x, node="pool")), name="y")
+        return b.build()
+
+    return build
+
+
+EXAMPLES = {
+    "2-D": pooled("N", 3, 8, 4),
+    "unknown channels": pooled("L", "H", 2, 8),
+    "1-D": pooled("N", 3, 16),
+    "3-D": pooled("N", 3, 2, 4, 8),
+    "axes as an operand": pooled("N", 3, 8, 4, opset=18),
+    "old opset": pooled("N", 3, 8, 4, opset=11),
+    "half": pooled("N", 3, 8, 4, dtype=np.float16),
+    "double": pooled("N", 3, 8, 4, dtype=np.float64),
+}
+
+NEAR_MISSES: dict[str, Sequence[Callable[[Draw], Graph]]] = {}
