@@ -1,7 +1,8 @@
 """onnxruntime in a process of its own: where it crashes or hangs, only that process is lost.
 
 One worker is started when it is first needed, kept for what comes next, and ends with this process. It can
-take the memory that the machine has, and says nothing of its own.
+take the memory that the machine has, and says nothing of its own. On a system that lets no two processes
+share memory, all of it happens in this one.
 """
 
 import os
@@ -82,8 +83,11 @@ def _apart(
     function: Callable[..., _Answer], *arguments: object, seconds: float | None, **options: object
 ) -> _Answer:
     """What a function returns in the worker. Raises TimeoutError, the worker ended, when it takes longer."""
-    worker = loky.get_reusable_executor(max_workers=1, timeout=None, env=_QUIET, initializer=_settle)
-    answer = worker.submit(function, *arguments, **options)
+    try:
+        worker = loky.get_reusable_executor(max_workers=1, timeout=None, env=_QUIET, initializer=_settle)
+        answer = worker.submit(function, *arguments, **options)
+    except (OSError, NotImplementedError):  # no shared memory, so no way to talk to another process
+        return function(*arguments, **options)
     try:
         result: _Answer = answer.result(timeout=seconds)
     except TimeoutError:

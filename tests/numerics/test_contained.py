@@ -111,3 +111,12 @@ def test_after_a_crash_the_next_comparison_is_as_usual(monkeypatch: pytest.Monke
         patch.setattr(contained, "verify_models", crashing_on(model()))
         verify_contained(model(), model())
     assert verify_contained(model(), model()).equal
+
+
+def test_without_shared_memory_the_comparison_is_made_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(**_: object) -> None:
+        raise OSError("no shared memory")
+
+    monkeypatch.setattr(contained.loky, "get_reusable_executor", refused)
+    for other in (model(), model(bias=0.5)):
+        assert verify_contained(model(), other) == verify_models(model(), other)
