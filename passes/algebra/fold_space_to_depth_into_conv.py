@@ -17,7 +17,7 @@ import numpy as np
 
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Conv, Op, Reshape, SpaceToDepth, Transpose
+from convgraph.ir.ops import Conv, Op, SpaceToDepth, Transpose
 from convgraph.ir.tensor import Array
 from convgraph.passes.algebra.constant_weight import (
     LooksIntoWeight,
@@ -26,6 +26,7 @@ from convgraph.passes.algebra.constant_weight import (
     convolution,
 )
 from convgraph.passes.algebra.outer_taps import known_pads
+from convgraph.passes.fusion.channel_order import rearranged
 from convgraph.passes.rewrite import PricedRewrite, requirement
 
 _CHANNEL, _ROW, _COLUMN = range(3)
@@ -107,25 +108,22 @@ def _space_to_depth(graph: Graph, value: Value) -> Squeeze | None:
 
 def _rearrangement(graph: Graph, value: Value) -> Squeeze | None:
     """A squeeze spelled as Reshape, Transpose, Reshape, with known channels, rows and columns."""
-    chain = [value]
-    for kind in (Reshape, Transpose, Reshape):
-        source = graph.operand(chain[-1].node, 0)
-        if source is None or not isinstance(graph.producer(chain[-1]), kind):
-            return None
-        chain.append(source)
-    flat, mixed, split, x = chain
+    chain = rearranged(graph, value)
+    if chain is None:
+        return None
+    mixed, split, x = chain
     transpose, shape = graph.producer(mixed), graph.type(split).shape
     assert isinstance(transpose, Transpose)
     if shape is None or len(shape) != 6:
         return None
     first, *moved, rows, columns = transpose.order(6)
     _, c, h, high, w, wide = (size if isinstance(size, int) else 0 for size in shape)
-    before, after = (graph.type(end).shape or () for end in (x, flat))
+    before, after = (graph.type(end).shape or () for end in (x, value))
     if (first, rows, columns) != (0, 2, 4) or not c * h * high * w * wide:
         return None
     if before[1:] != (c, h * high, w * wide) or after[1:] != (c * high * wide, h, w):
         return None
-    nodes = tuple(step.node for step in (split, mixed, flat))
+    nodes = tuple(step.node for step in (split, mixed, value))
     return Squeeze(x=x, nodes=nodes, block=(high, wide), order=tuple(_ROLES[axis] for axis in moved))
 
 

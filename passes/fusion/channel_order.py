@@ -150,7 +150,8 @@ def _part(graph: Graph, value: Value) -> ChannelOrder:
     return replace(_selection(graph, value, value, range(_channels(graph, value))), nodes=())
 
 
-def _shuffled(graph: Graph, value: Value) -> ChannelOrder | None:
+def rearranged(graph: Graph, value: Value) -> tuple[Value, Value, Value] | None:
+    """What a Reshape, a Transpose and a Reshape before ``value`` read, the last first; None for others."""
     chain = [value]
     for kind in (Reshape, Transpose, Reshape):
         source = graph.operand(chain[-1].node, 0)
@@ -158,6 +159,14 @@ def _shuffled(graph: Graph, value: Value) -> ChannelOrder | None:
             return None
         chain.append(source)
     _, mixed, split, x = chain
+    return mixed, split, x
+
+
+def _shuffled(graph: Graph, value: Value) -> ChannelOrder | None:
+    chain = rearranged(graph, value)
+    if chain is None:
+        return None
+    mixed, split, x = chain
     transpose, apart = graph.producer(mixed), graph.type(split)
     sizes = _channel_axes(graph.type(x), apart)
     if sizes is None or not _same_axes(graph.type(x), graph.type(value)):
