@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convgraph import exporters, passes
-    from convgraph.compiler.optimize import OptimizeResult, optimize
+    from convgraph.compiler.locate import locate
+    from convgraph.compiler.optimize import optimize
+    from convgraph.compiler.result import OptimizeResult
     from convgraph.compiler.sources import load
     from convgraph.compiler.verify import verify
     from convgraph.errors import (
@@ -58,6 +60,7 @@ __all__ = [
     "exporters",
     "from_torch",
     "load",
+    "locate",
     "ops",
     "optimize",
     "passes",
@@ -69,7 +72,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "convgraph.compiler.optimize": ("OptimizeResult", "optimize"),
+    "convgraph.compiler.locate": ("locate",),
+    "convgraph.compiler.optimize": ("optimize",),
+    "convgraph.compiler.result": ("OptimizeResult",),
     "convgraph.compiler.sources": ("load",),
     "convgraph.compiler.verify": ("verify",),
     "convgraph.errors": (

@@ -17,6 +17,7 @@ from onnx import TensorProto
 
 from convgraph.errors import InvalidModel
 from convgraph.exporters.onnx_types import tensor_header, tensor_proto
+from convgraph.held import remove_if_left
 from convgraph.ir.tensor import DataType, FileRange, Tensor
 
 _WORTH_MOVING = 1024  # bytes: smaller tensors stay in the model's file
@@ -64,11 +65,14 @@ def data_name(model: Path, data: Path) -> str:
 
 
 def remove_others(model: Path, *, keep: str) -> None:
-    """Remove the data files that earlier versions of a model left, whole or interrupted."""
+    """Remove the data files that earlier versions of a model left, whole or interrupted.
+
+    What another process holds stays: it is about to put a model there that needs it.
+    """
     ours = re.compile(re.escape(model.name) + rf"\.[0-9a-f]{{{_DIGITS}}}\.data")
     for path in model.parent.iterdir():
         if ours.fullmatch(path.name) and path.name != keep:
-            path.unlink(missing_ok=True)
+            remove_if_left(path)
 
 
 def _write(tensor: Tensor, file: IO[bytes]) -> None:

@@ -4,15 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import AttributeProto, GraphProto, NodeProto, SparseTensorProto, TensorProto, ValueInfoProto
 
 from convgraph.exporters.onnx_nodes import write
-from convgraph.exporters.onnx_place import NOTHING, Place, Ref
+from convgraph.exporters.onnx_place import NOTHING, Place, Ref, Taken
 from convgraph.exporters.onnx_types import tensor_proto, value_proto
 from convgraph.ir.graph import Graph, NodeInfo, Value
 from convgraph.ir.ops.constant import Constant, Input
 from convgraph.ir.ops.opaque import Opaque
 from convgraph.ir.tensor import Tensor
+
+_SPARSE_INITIALIZERS = 5  # the first version of the file format that has them
 
 Store = Callable[[Tensor, str], TensorProto]
 """Makes the message of a tensor of a given name; where its data goes is the store's business."""
@@ -29,16 +31,17 @@ def write_graph(
     opset: int,
     store: Store = inline,
     around: Mapping[Value, str] = MappingProxyType({}),
-    taken: frozenset[str] = frozenset(),
+    outside: tuple[Graph, Taken] | None = None,
     into: GraphProto | None = None,
 ) -> GraphProto:
     """The GraphProto of a graph or body; ``around`` names what a body captures.
 
-    ``taken`` are names around it that new ones must not hide. ``into`` is an empty message to fill, which
-    saves copying the weights into it. Raises UnsupportedOp for an operation that the opset cannot say.
+    ``outside`` is the graph around it and the names given out there: new ones must not hide them. ``into`` is
+    an empty message to fill, which saves copying the weights into it. Raises UnsupportedOp for an operation
+    that the opset cannot say.
     """
     proto = GraphProto() if into is None else into
-    _GraphWriter(graph, opset=opset, store=store, around=around, proto=proto, taken=taken).write()
+    _GraphWriter(graph, opset=opset, store=store, around=around, proto=proto, outside=outside).write()
     return proto
 
 
@@ -51,12 +54,12 @@ class _GraphWriter:
         store: Store,
         around: Mapping[Value, str],
         proto: GraphProto,
-        taken: frozenset[str],
+        outside: tuple[Graph, Taken] | None,
     ) -> None:
         self.graph, self.opset, self.store, self.around = graph, opset, store, around
         self.proto = proto
         self.absorbed: set[tuple[int, int]] = set()
-        self.taken: set[str] = set(taken)
+        self.taken = Taken(around=outside)
         self.named: dict[Value, str] = {}
         self.given_names = {graph.info(node).name for node in graph.nodes()}
         self.node_names: set[str] = set()
@@ -67,7 +70,11 @@ class _GraphWriter:
         self.proto.name = self.graph.name
         self.proto.MergeFromString(self.graph.header.carried)
         for node in self.graph.compute_nodes():
-            self.proto.node.extend(self._nodes(node))
+            if (sparse := _sparse_constant(self.graph, node)) is None:
+                self.proto.node.extend(self._nodes(node))
+            else:
+                sparse.values.name = self._name(Value(node, 0))
+                self.proto.sparse_initializer.append(sparse)
         for value in self.graph.inputs:
             self.proto.input.append(value_proto(self.graph.value_info(value), name=self._name(value)))
         for value in self.graph.outputs:
@@ -174,16 +181,11 @@ class _GraphWriter:
         for name, body in op.subgraphs.items():
             around = {inside: self._captured(next(captured)) for inside in body.captures}
             graph = write_graph(
-                body, opset=self.opset, store=self.store, around=around, taken=self._visible()
+                body, opset=self.opset, store=self.store, around=around, outside=(self.graph, self.taken)
             )
             attributes[name] = AttributeProto(name=name, type=AttributeProto.GRAPH, g=graph)
         proto.attribute.extend(attribute for _, attribute in sorted(attributes.items()))
         return proto
-
-    def _visible(self) -> frozenset[str]:
-        """Every name a body can see, and so must not use for something of its own."""
-        values = (value for node in self.graph.nodes() for value in self.graph.results(node))
-        return frozenset(self.taken | {self.graph.value_name(value) for value in values})
 
     def _captured(self, value: Value | None) -> str:
         return "" if value is None else self._name(value)
@@ -198,12 +200,11 @@ class _GraphWriter:
             if tensor is None or (isinstance(op, Constant) and self._is_absorbed(value)):
                 continue
             proto = self.store(tensor, self._name(value))
-            if isinstance(op, Constant):
-                info = self.graph.value_info(value)
-                if info.doc:
-                    proto.doc_string = info.doc
-                for key, text in info.metadata.items():
-                    proto.metadata_props.add(key=key, value=text)
+            info = self.graph.value_info(value) if isinstance(op, Constant) else self.graph.info(node)
+            if info.doc:
+                proto.doc_string = info.doc
+            for key, text in info.metadata.items():
+                proto.metadata_props.add(key=key, value=text)
             self.proto.initializer.append(proto)
         self.proto.initializer.extend(self.store(tensor, name) for name, tensor in self.constants)
 
@@ -227,6 +228,16 @@ class _GraphWriter:
                     kind = value_proto(info, name=self._name(value))
                     (constants if is_constant else computed).append(kind)
         self.proto.value_info.extend([*constants, *computed])
+
+
+def _sparse_constant(graph: Graph, node: int) -> SparseTensorProto | None:
+    """The tensor of a sparse constant that the file need not say more of than the name of its value."""
+    op, info = graph.op(node), graph.info(node)
+    if not isinstance(op, Opaque) or (op.label, *op.encoded) != ("Constant", "sparse_value"):
+        return None
+    plain = not (info.name or info.doc or info.metadata or graph.is_output(Value(node, 0)))
+    plain = plain and graph.model.ir_version >= _SPARSE_INITIALIZERS
+    return AttributeProto.FromString(op.encoded["sparse_value"]).sparse_tensor if plain else None
 
 
 def _second(info: NodeInfo, op_type: str) -> NodeInfo:

@@ -16,6 +16,7 @@ from convgraph.errors import InvalidModel
 from convgraph.exporters.external_data import is_worth_moving
 from convgraph.exporters.onnx_graph import Store, inline, write_graph
 from convgraph.exporters.staged import Message, Place, Ready, Staged
+from convgraph.ir.collecting import collecting_rarely
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops.base import Op
 from convgraph.ir.ops.constant import Constant, Input
@@ -35,6 +36,7 @@ def to_onnx(graph: Graph) -> ModelProto:
     return message_of(graph, store=inline)
 
 
+@collecting_rarely()
 def message_of(graph: Graph, *, store: Store) -> ModelProto:
     """The ModelProto of a graph with its tensors where ``store`` puts them. Raises as ``to_onnx`` does."""
     info = graph.model

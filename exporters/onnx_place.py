@@ -30,6 +30,26 @@ class Ref:
 NOTHING = Ref()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """Names that nothing new may have: those given out for a graph, and all that it sees ``around`` it."""
+
+    around: "tuple[Graph, Taken] | None" = None
+    given: set[str] = field(default_factory=set)
+
+    def __contains__(self, name: str) -> bool:
+        if name in self.given:
+            return True
+        if self.around is None:
+            return False
+        graph, further = self.around
+        return graph.has_value(name) or name in further
+
+    def add(self, name: str) -> None:
+        """Give a name out."""
+        self.given.add(name)
+
+
 @dataclass(slots=True, kw_only=True)
 class Place:
     """Where nodes are written: the opset, the node they stand for, and what writing it brings along."""
@@ -37,7 +57,7 @@ class Place:
     graph: Graph
     node: int
     opset: int
-    taken: set[str]
+    taken: Taken
     absorbed: set[int] = field(default_factory=set)
     constants: list[tuple[str, Tensor]] = field(default_factory=list)
     between: list[ValueInfoProto] = field(default_factory=list)
@@ -57,6 +77,10 @@ class Place:
         self.taken.add(name)
         return name
 
+    def _is_free(self, name: str) -> bool:
+        """Whether a value that had this name can have it again."""
+        return bool(name) and name not in self.taken and not self.graph.has_value(name)
+
     @property
     def was_two(self) -> bool:
         """Whether the operation to write next was made of two, so that a value between them had a name."""
@@ -75,7 +99,8 @@ class Place:
         """
         info = self._between()
         self._joints += 1
-        name = self.fresh(info.name if info is not None and info.name else stem)
+        name = info.name if info is not None and self._is_free(info.name) else self.fresh(stem)
+        self.taken.add(name)
         if info is not None and (info.recorded or info.doc or info.metadata):
             self.between.append(value_proto(info, name=name))
         return name

@@ -27,13 +27,26 @@ def type_proto(type_: TensorType) -> TypeProto:
 def value_proto(info: ValueInfo, *, name: str) -> ValueInfoProto:
     """Name, type, doc string and metadata of a value."""
     proto = ValueInfoProto(name=name)
-    kind = type_proto(info.type) if info.foreign is None else TypeProto.FromString(info.foreign)
+    kind = _denoted(info) if info.foreign is None else TypeProto.FromString(info.foreign)
     if kind.WhichOneof("value"):
         proto.type.CopyFrom(kind)
     if info.doc:
         proto.doc_string = info.doc
     for key, value in info.metadata.items():
         proto.metadata_props.add(key=key, value=value)
+    return proto
+
+
+def _denoted(info: ValueInfo) -> TypeProto:
+    """The TypeProto of a dense tensor with the denotations it came with, unless its rank has changed."""
+    proto = type_proto(info.type)
+    if info.denotations and len(info.denotations) == len(proto.tensor_type.shape.dim) + 1:
+        said, *axes = info.denotations
+        if said:
+            proto.denotation = said
+        for dim, denotation in zip(proto.tensor_type.shape.dim, axes, strict=True):
+            if denotation:
+                dim.denotation = denotation
     return proto
 
 

@@ -1,11 +1,12 @@
 """Files that appear complete or not at all: written under a name of their own, then renamed."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from convgraph.held import temporary_file
 
 
 @contextmanager
@@ -25,9 +26,8 @@ def replacing(target: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def temporary(*, beside: Path) -> Iterator[tuple[IO[bytes], Path]]:
-    """A file to write in the same folder, gone at the end unless it was renamed."""
-    handle, name = tempfile.mkstemp(dir=beside.parent, prefix=f".{beside.name}.", suffix=".part")
-    path = Path(name)
+    """A file to write in the same folder, held by this process, gone at the end unless it was renamed."""
+    handle, path = temporary_file(beside)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file, path

@@ -6,11 +6,10 @@ under the name of its contents, the model as a temporary file beside it.
 """
 
 import hashlib
-import tempfile
+import os
 import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -20,6 +19,7 @@ from convgraph.errors import InvalidModel
 from convgraph.exporters.external_data import Beside, data_name, remove_others
 from convgraph.exporters.onnx_graph import Store
 from convgraph.exporters.replacing import replacing, settle, temporary
+from convgraph.held import alone_in, temporary_folder
 
 Build = Callable[[Store], ModelProto]
 """Makes the message of a model with a store for its tensors."""
@@ -90,15 +90,16 @@ class Message:
 class Staged:
     """A model on the disk, beside ``place``, or in a folder that lasts as long as this when that is None.
 
-    Killed at any moment, what was in the place before is there, or the new model is, each with its data.
+    Killed at any moment, what was in the place before is there, or the new model is, each with its data. Of
+    several runs to one place the last is there in the end, with its data: what this one wrote it holds.
     """
 
     def __init__(self, build: Build, *, place: Path | None) -> None:
         with ExitStack() as undo:
-            folder = None if place else undo.enter_context(tempfile.TemporaryDirectory(prefix="convgraph-"))
+            folder = None if place else undo.enter_context(temporary_folder())
             self._place = place or Path(str(folder), "model.onnx")
             self._file, self.opened = undo.enter_context(temporary(beside=self._place))
-            self._data, size = _written_data(build, self._place, partial(_undone, undo, self.opened))
+            self._data, size = _written_data(build, self._place, undo, model=self.opened)
             self.message = build(Beside(location=self._data.name))
             content = serialised(self.message)
             self._file.write(content)
@@ -108,30 +109,38 @@ class Staged:
 
     def settle(self) -> None:
         """Rename the model over what is in its place, then remove the data that was only that one's."""
-        settle(self._file, self.opened, self._place)
-        self.close()
-        remove_others(self._place, keep=self._data.name)
+        with alone_in(self._place.parent):
+            if not self._data.exists():
+                raise InvalidModel(str(self._data), found="no file any more", expected="the data as written")
+            settle(self._file, self.opened, self._place)
+            self.close()
+            remove_others(self._place, keep=self._data.name)
 
     def close(self) -> None:
         """Remove what was written and not put in its place."""
         self._drop()
 
 
-def _written_data(build: Build, place: Path, is_new: Callable[[Path], None]) -> tuple[Path, int]:
-    """The data file, whole under the name of its contents, and its size; ``is_new`` hears of it before."""
-    with temporary(beside=place) as (file, path):
-        build(Beside(file=file))
-        file.flush()
-        data, size = place.with_name(data_name(place, path)), path.stat().st_size
-        if not data.exists():
-            is_new(data)
-        settle(file, path, data)
+def _written_data(build: Build, place: Path, undo: ExitStack, *, model: Path) -> tuple[Path, int]:
+    """The data file, whole under the name of its contents, and its size.
+
+    It is held until ``undo``, which removes it where it is new and the model was not renamed.
+    """
+    file, path = undo.enter_context(temporary(beside=place))
+    build(Beside(file=file))
+    file.flush()
+    data, size = place.with_name(data_name(place, path)), path.stat().st_size
+    if not data.exists():
+        undo.callback(_withdraw, file, data, model=model)
+    settle(file, path, data)
     return data, size
 
 
-def _undone(undo: ExitStack, model: Path, data: Path) -> None:
-    """Have new data go with the model: once that was renamed, the data is its own and stays."""
-    undo.callback(lambda: data.unlink(missing_ok=True) if model.exists() else None)
+def _withdraw(file: IO[bytes], data: Path, *, model: Path) -> None:
+    """Remove the data unless the model was renamed, or another run has put data of its own there."""
+    own = os.fstat(file.fileno())
+    if model.exists() and data.exists() and os.path.samestat(own, data.stat()):
+        data.unlink()
 
 
 def serialised(model: ModelProto) -> bytes:

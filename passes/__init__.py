@@ -52,6 +52,7 @@ from convgraph.passes.cleanup.fold_static_dimensions import FoldStaticDimensions
 from convgraph.passes.cleanup.fold_static_shape import FoldStaticShape
 from convgraph.passes.cleanup.fuse_sequence_into_slice import FuseSequenceIntoSlice
 from convgraph.passes.cleanup.fuse_slices_into_wrap_pad import FuseSlicesIntoWrapPad
+from convgraph.passes.cleanup.inline_constant_if import InlineConstantIf
 from convgraph.passes.cleanup.remove_dropout import RemoveDropout
 from convgraph.passes.cleanup.remove_identity import RemoveIdentity
 from convgraph.passes.fusion.absorb_pad_into_average_pool import AbsorbPadIntoAveragePool
@@ -100,7 +101,7 @@ from convgraph.passes.lowering.split_conv_transpose_into_resize_and_conv import 
     SplitConvTransposeIntoResizeAndConv,
 )
 from convgraph.passes.pipeline import AnyRewrite, Application, Pipeline, Repeat, Trace
-from convgraph.passes.rewrite import PricedRewrite, Refusal, Requirement, Rewrite, requirement
+from convgraph.passes.rewrite import Drop, PricedRewrite, Refusal, Requirement, Rewrite, requirement
 
 __all__ = [
     "ALGEBRA",
@@ -130,6 +131,7 @@ __all__ = [
     "CropDeadTaps",
     "CropInteriorTaps",
     "DistributePointwiseConvOverConcat",
+    "Drop",
     "DropPoolThatNumbersPixels",
     "DropRedundantChannels",
     "DropTapsThatSeePadding",
@@ -170,6 +172,7 @@ __all__ = [
     "FuseTransposedGatherIntoGather",
     "FuseTransposedMatmulIntoConv",
     "FuseTransposedScattersIntoConcat",
+    "InlineConstantIf",
     "LowerBatchnormToMulAndAdd",
     "LowerConvTransposeOfPixelToConv",
     "LowerConvTransposeToConv",
@@ -214,6 +217,7 @@ __all__ = [
 CLEANUP: tuple[AnyRewrite, ...] = (
     RemoveDropout(),
     RemoveIdentity(),
+    InlineConstantIf(),
     FoldStaticShape(),
     FoldReshapeTarget(),
     FuseSequenceIntoSlice(),

@@ -3,38 +3,48 @@
 A Repeat runs its rewrites together until none applies. Nodes wait in a worklist; an application puts back
 what it touched and the neighbours, and a last full round makes sure that nothing was missed, so the work
 grows with the number of nodes and of applications, not with their product. Every application has a number:
-``stop_after=N`` replays a run up to it.
+``stop_after=N`` replays a run up to it. The bodies of control flow are graphs of their own, rewritten where
+the worklist comes upon their node: what happens there is numbered in the same sequence, and its place is a
+path, ``If_3/then_branch/Conv_7``.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field
 from typing import Any
 
 from convgraph.analysis.cost import NOTHING, Cost, node_cost
 from convgraph.analysis.infer import assumed_sizes
 from convgraph.errors import CannotRun, ConvgraphError, PassFailed
+from convgraph.ir.collecting import collecting_rarely
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Constant, Op
 from convgraph.ir.wellformed import check
-from convgraph.passes.rewrite import Refusal, Rewrite
+from convgraph.passes.bodies import OpenBody, bodies_of, close, look, opened
+from convgraph.passes.rewrite import Drop, Refusal, Rewrite
 
 AnyRewrite = Rewrite[Any]
 
 _FEW = 64
+_TRIES = 8  # to rewrite a body, each without what the one before ran into
+_CAN_RUN = "what_follows_can_run"
+_CANNOT_RUN = "What reads the result in this body can run on what is then known of it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """One rewrite applied once. ``before`` and ``after`` are the costs of the nodes it removed and added."""
+    """One rewrite applied once. ``before`` and ``after`` are the costs of the nodes it removed and added.
+
+    ``made`` are the names of those it added, constants aside.
+    """
 
     index: int
     rewrite: str
     at: str
     before: Cost
     after: Cost
+    made: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +53,21 @@ class Trace:
 
     applications: tuple[Application, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occasion:
+    """An application about to be made: its number, and the graph that it will change, as it still is."""
+
+    index: int
+    rewrite: AnyRewrite
+    graph: Graph
+    node: int
+    match: Any
+    at: str
+
+
+Observer = Callable[[Occasion], None]
 
 
 class Repeat:
@@ -76,21 +101,29 @@ class Pipeline:
         """The same pipeline minus the named rewrites."""
         return self._where(lambda rewrite: rewrite.name not in names)
 
+    @collecting_rarely()
     def run(
         self,
         graph: Graph,
         *,
         stop_after: int | None = None,
+        dropped: Sequence[Drop] = (),
         progress: Callable[[Application], None] | None = None,
+        observe: Observer | None = None,
     ) -> tuple[Graph, Trace]:
-        """Apply the pipeline to a copy of ``graph``; at most ``stop_after`` applications.
+        """Apply the pipeline to a copy of ``graph``; at most ``stop_after`` applications, none ``dropped``.
+
+        ``observe`` is shown each application before it is made, ``progress`` told of it afterwards.
 
         Raises PassFailed when a rewrite raises or the result is not well-formed, CannotRun where the model
         itself turns out not to run.
         """
-        run = _Run(graph.copy(), stop_after=stop_after, progress=progress)
+        ledger = _Ledger(limit=stop_after, dropped=dropped, progress=progress, observe=observe)
+        work = graph.copy()
+        work.reserve(list(graph.names()))  # a name goes on meaning the value it meant, even when that is gone
+        run = _Run(work, ledger=ledger)
         for step in self.steps:
-            run.repeat(step.rewrites)
+            run.settle(_Dispatch(step.rewrites))
         try:
             check(run.graph)
         except ConvgraphError as error:
@@ -109,41 +142,82 @@ class Pipeline:
                     raise PassFailed(rewrite.name, found=f"before {earlier}", expected=f"after {earlier}")
 
 
-class _Run:
-    """One run over one graph: the worklist, the numbering and the record."""
+@dataclass(slots=True, kw_only=True)
+class _Ledger:
+    """What the runs over a graph and over the bodies in it share: numbering, limits and record."""
 
-    def __init__(
-        self, graph: Graph, *, stop_after: int | None, progress: Callable[[Application], None] | None
-    ) -> None:
-        self.graph = graph
-        self._sizes = assumed_sizes(graph)
-        self._limit = stop_after
-        self._patience = 100 + 50 * len(graph)
-        self._progress = progress
-        self._applications: list[Application] = []
-        self._refusals: dict[int, dict[str, Refusal]] = {}
+    limit: int | None
+    dropped: Sequence[Drop]
+    progress: Callable[[Application], None] | None
+    observe: Observer | None
+    patience: int = 100
+    applications: list[Application] = field(default_factory=list)
+    left_out: dict[Refusal, None] = field(default_factory=dict)
 
     @property
-    def _stopped(self) -> bool:
-        return self._limit is not None and len(self._applications) >= self._limit
+    def stopped(self) -> bool:
+        """Whether as many applications were made as were asked for."""
+        return self.limit is not None and len(self.applications) >= self.limit
 
-    def repeat(self, rewrites: Sequence[AnyRewrite]) -> None:
-        """Run rewrites to their joint fixpoint."""
-        dispatch = _Dispatch(rewrites)
+    def drop(self, rewrite: str, at: str) -> Refusal | None:
+        """The refusal of an application not to be made; it is told of whatever becomes of the node."""
+        told = (drop.refusal(rewrite, at) for drop in self.dropped)
+        refusal = next(filter(None, told), None)
+        if refusal is not None:
+            self.left_out[refusal] = None
+        return refusal
+
+    def announce(self, occasion: Occasion) -> None:
+        """Show an application that is about to be made. Raises PassFailed when there are too many."""
+        if occasion.index > self.patience:
+            found, expected = f"{occasion.index} applications", "a run that comes to rest"
+            raise PassFailed(f"{occasion.rewrite.name} at {occasion.at}", found=found, expected=expected)
+        if self.observe is not None:
+            self.observe(occasion)
+
+    def enter(self, application: Application) -> None:
+        """Record an application."""
+        self.applications.append(application)
+        if self.progress is not None:
+            self.progress(application)
+
+
+class _Run:
+    """One run over one graph or body: the worklist, and what was refused; ``path`` leads to the body."""
+
+    def __init__(self, graph: Graph, *, ledger: _Ledger, path: str = "") -> None:
+        self.graph = graph
+        self.path = path
+        self._ledger = ledger
+        self._sizes = assumed_sizes(graph)
+        self._refusals: dict[int, dict[str, Refusal]] = {}
+        self._inner: dict[tuple[int, str], _Run] = {}
+        self._seen: dict[int, tuple[object, ...]] = {}
+        self._illegal: set[tuple[int, str]] = set()
+        ledger.patience += 50 * len(graph)
+
+    def settle(self, dispatch: "_Dispatch") -> None:
+        """Run the rewrites to their joint fixpoint."""
         changed = True
-        while changed and not self._stopped:
+        while changed and not self._ledger.stopped:
             changed = self._round(dispatch)
 
     def trace(self) -> Trace:
         """The record so far; refusals of nodes that are gone are dropped."""
-        current = (told.values() for node, told in self._refusals.items() if node in self.graph)
-        return Trace(applications=tuple(self._applications), refusals=tuple(chain.from_iterable(current)))
+        refusals = dict.fromkeys((*self._standing(), *self._ledger.left_out))
+        return Trace(applications=tuple(self._ledger.applications), refusals=tuple(refusals))
+
+    def _standing(self) -> Iterator[Refusal]:
+        for node, told in self._refusals.items():
+            yield from told.values() if node in self.graph else ()
+        for (node, _), run in self._inner.items():
+            yield from run.trace().refusals if node in self.graph else ()
 
     def _round(self, dispatch: "_Dispatch") -> bool:
         queue = deque(self.graph.nodes())
         waiting = set(queue)
-        done = len(self._applications)
-        while queue and not self._stopped:
+        done = len(self._ledger.applications)
+        while queue and not self._ledger.stopped:
             node = queue.popleft()
             waiting.discard(node)
             if node not in self.graph:
@@ -152,7 +226,7 @@ class _Run:
             fresh = [n for n in self._neighbourhood(touched) if n not in waiting]
             queue.extend(fresh)
             waiting.update(fresh)
-        return len(self._applications) > done
+        return len(self._ledger.applications) > done
 
     def _visit(self, node: int, dispatch: "_Dispatch") -> Iterable[int]:
         """Try the rewrites that may start here; returns the nodes that the first one to apply touched."""
@@ -163,14 +237,59 @@ class _Run:
             if match is None:
                 continue
             at = self._name(node)
-            refusal = rewrite.refusal(self.graph, match, at=at)
+            refusal = rewrite.refusal(self.graph, match, at=at) or self._drop(rewrite.name, node, at=at)
             if refusal is None:
                 return self._apply(rewrite, match, node=node, at=at)
             refused = self._refusals.setdefault(node, refused)
             refused[rewrite.name] = refusal
-        return ()
+        return self._look_inside(node, dispatch)
+
+    def _drop(self, rewrite: str, node: int, *, at: str) -> Refusal | None:
+        if (node, rewrite) in self._illegal:
+            return Refusal(rewrite=rewrite, at=at, requirement=_CAN_RUN, reason=_CANNOT_RUN)
+        return self._ledger.drop(rewrite, at)
+
+    def _look_inside(self, node: int, dispatch: "_Dispatch") -> Iterable[int]:
+        """Rewrite the bodies of a node, if it has any and they are new; returns the nodes touched around."""
+        if not bodies_of(self.graph.op(node)) or self._seen.get(node) == (dispatch, *look(self.graph, node)):
+            return ()
+        done = len(self._ledger.applications)
+        names = bodies_of(self.graph.op(node))
+        bodies = [self._rewritten(node, name, dispatch.inside) for name in names]
+        edit = Edit(self.graph, near=node)
+        if len(self._ledger.applications) > done:
+            close(edit, node, bodies)
+        self._seen[node] = (dispatch, *look(self.graph, node))
+        return edit.touched
+
+    def _rewritten(self, node: int, name: str, dispatch: "_Dispatch") -> OpenBody:
+        """A body of a node, rewritten without what turns out not to run: it may be one that never does."""
+        done = len(self._ledger.applications)
+        for _ in range(_TRIES):
+            body = opened(self.graph, node, name)
+            run = self._inside(node, body)
+            try:
+                run.settle(dispatch)
+            except CannotRun:
+                del self._ledger.applications[done:]
+                continue
+            return body
+        return opened(self.graph, node, name)
+
+    def _inside(self, node: int, body: OpenBody) -> "_Run":
+        """The run over a body, which goes on where it was when the body was closed."""
+        path = f"{self._name(node)}/{body.name}/"
+        if (node, body.name) not in self._inner:
+            self._inner[node, body.name] = _Run(body.graph, ledger=self._ledger, path=path)
+        run = self._inner[node, body.name]
+        run.graph, run.path = body.graph, path
+        return run
 
     def _apply(self, rewrite: AnyRewrite, match: object, *, node: int, at: str) -> Iterable[int]:
+        index = len(self._ledger.applications) + 1
+        self._ledger.announce(
+            Occasion(index=index, rewrite=rewrite, graph=self.graph, node=node, match=match, at=at)
+        )
         start = self.graph.next_order
         before = NOTHING
 
@@ -183,21 +302,16 @@ class _Run:
             rewrite.apply(edit, match)
             edit.sweep()
         except CannotRun:
+            self._illegal.add((node, rewrite.name))
             raise
         except ConvgraphError as error:
             raise PassFailed(f"{rewrite.name} at {at}", found=str(error), expected="an edit") from error
-        added = range(start, self.graph.next_order)
-        costs = (node_cost(self.graph, n, sizes=self._sizes) for n in added if n in self.graph)
-        after = sum(costs, NOTHING)
-        index = len(self._applications) + 1
-        if index > self._patience:
-            raise PassFailed(
-                f"{rewrite.name} at {at}", found=f"{index} applications", expected="a run that comes to rest"
-            )
-        record = Application(index=index, rewrite=rewrite.name, at=at, before=before, after=after)
-        self._applications.append(record)
-        if self._progress is not None:
-            self._progress(record)
+        added = [n for n in range(start, self.graph.next_order) if n in self.graph]
+        after = sum((node_cost(self.graph, n, sizes=self._sizes) for n in added), NOTHING)
+        made = tuple(self._name(n) for n in added if not isinstance(self.graph.op(n), Constant))
+        self._ledger.enter(
+            Application(index=index, rewrite=rewrite.name, at=at, before=before, after=after, made=made)
+        )
         return edit.touched
 
     def _neighbourhood(self, touched: Iterable[int]) -> dict[int, None]:
@@ -217,7 +331,7 @@ class _Run:
 
     def _name(self, node: int) -> str:
         names = (self.graph.value_name(value) for value in self.graph.results(node))
-        return self.graph.info(node).name or next((n for n in names if n), f"#{node}")
+        return self.path + (self.graph.info(node).name or next((n for n in names if n), f"#{node}"))
 
 
 def _few(neighbours: Mapping[int, object]) -> Iterable[int]:
@@ -234,6 +348,15 @@ class _Dispatch:
     def __init__(self, rewrites: Sequence[AnyRewrite]) -> None:
         self._rewrites = rewrites
         self._by_class: dict[type[Op], tuple[AnyRewrite, ...]] = {}
+        self._inside: _Dispatch | None = None
+
+    @property
+    def inside(self) -> "_Dispatch":
+        """The same for bodies: approximations are chosen by outputs, at nodes of the graph itself."""
+        if self._inside is None:
+            exact = [rewrite for rewrite in self._rewrites if rewrite.exact]
+            self._inside = self if len(exact) == len(self._rewrites) else _Dispatch(exact)
+        return self._inside
 
     def at(self, op: Op) -> tuple[AnyRewrite, ...]:
         kind = type(op)

@@ -21,6 +21,10 @@ Match = TypeVar("Match")
 Measure = Callable[[Graph], Any]
 _Fact = TypeVar("_Fact", bound=Callable[..., bool])
 
+SAME_RESULTS = "the_results_stay_the_same"
+"""The requirement that only running the model can check."""
+_CULPRIT = "The model's results stay the same; the comparison of this run found that here they did not."
+
 
 def requirement(fact: _Fact) -> _Fact:
     """Mark a method ``(self, graph, match) -> bool`` as a fact that must hold before ``apply``."""
@@ -47,6 +51,20 @@ class Refusal:
     at: str
     requirement: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Applications not to make: those of ``rewrite`` at the node called ``at``; None: anywhere."""
+
+    rewrite: str
+    at: str | None = None
+
+    def refusal(self, rewrite: str, at: str) -> Refusal | None:
+        """The refusal of an application that is one of them; None for another one."""
+        if rewrite != self.rewrite or self.at not in (None, at):
+            return None
+        return Refusal(rewrite=rewrite, at=at, requirement=SAME_RESULTS, reason=_CULPRIT)
 
 
 def op_count(graph: Graph) -> int:

@@ -23,9 +23,10 @@ FUNCTIONS = [
 ]
 
 # What each floor may import of the package, besides itself. The face and the roof may import everything.
-_GROUND = {"errors", "ir"}
+_GROUND = {"errors", "held", "ir"}
 FLOORS = {
     "errors": set(),
+    "held": set(),
     "installed": set(),
     "ir": {"errors"},
     "analysis": _GROUND,

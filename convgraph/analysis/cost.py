@@ -109,7 +109,8 @@ def parameters(graph: Graph) -> int:
 def weight(graph: Graph, value: Value) -> Tensor | None:
     """The floating-point tensor behind a value, a constant or an input's default; None for anything else."""
     op = graph.producer(value)
-    tensor = op.tensor if isinstance(op, Constant) else op.default if isinstance(op, Input) else None
+    default = op.default if isinstance(op, Input) else None
+    tensor = graph.constant(value) if default is None else default
     return tensor if tensor is not None and tensor.dtype.is_float else None
 
 

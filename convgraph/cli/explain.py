@@ -1,20 +1,25 @@
 """``convgraph explain``: what would be rewritten in a model, what is refused, and why."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import click
 
-from convgraph.cli.files import model_source
+from convgraph.cli.files import model_source, read_report
 from convgraph.cli.options import names
+from convgraph.compiler.culprit import drops
 from convgraph.compiler.explain import Account, Explanation, explain
+from convgraph.passes import Drop
 
 _COLUMNS = 110
 
 
 @click.command("explain")
 @click.argument("model")
-@click.option("--at", "at", metavar="NODE", help="Only this node, and also what did not match.")
+@click.option(
+    "--at", "at", metavar="NODE", help="Only this node, and also what did not match or was not tried."
+)
 @click.option(
     "--level",
     type=click.Choice(["clean", "exact"]),
@@ -24,7 +29,21 @@ _COLUMNS = 110
 )
 @click.option("--target", default="onnxruntime-cpu", show_default=True, help="As in optimize.")
 @click.option("--without", type=names, metavar="OP,OP", help="As in optimize.")
-def command(model: str, *, at: str | None, level: str, target: str, without: tuple[str, ...] | None) -> int:
+@click.option(
+    "--report",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE.json",
+    help="The report of a run: what it found at fault and dropped is left out here, too.",
+)
+def command(
+    model: str,
+    *,
+    at: str | None,
+    level: str,
+    target: str,
+    without: tuple[str, ...] | None,
+    report: str | None,
+) -> int:
     """Tell what would be rewritten in MODEL, what matched but is refused, and why.
 
     Grouped by node, in the model's order. Nothing is written. NODE is the name of a node or of its result.
@@ -34,10 +53,16 @@ def command(model: str, *, at: str | None, level: str, target: str, without: tup
         level="clean" if level == "clean" else "exact",
         target=target,
         without=without or (),
+        dropped=() if report is None else _dropped(read_report(report)),
     )
     lines = _everything(told) if at is None else _one(told, at)
     click.echo("\n".join(lines))
     return 0
+
+
+def _dropped(report: Mapping[str, Any]) -> tuple[Drop, ...]:
+    """What a run of before did without in the end."""
+    return drops((culprit["name"], culprit["at"]) for culprit in report.get("culprits", ()))
 
 
 def _everything(told: Explanation) -> Iterator[str]:
@@ -62,6 +87,8 @@ def _one(told: Explanation, name: str) -> Iterator[str]:
         roots = ", ".join(root.__name__ for root in entry.rewrite.roots)
         why = "its shape is not there" if entry.starts_here else f"starts at {roots}"
         yield from _folded(f"{entry.rewrite.name} did not match: {why}", first="    ")
+    for absent in told.untried(account):
+        yield from _folded(f"{absent.rewrite.name} was not tried: {absent.reason}", first="    ")
 
 
 def _account(told: Explanation, account: Account) -> Iterator[str]:

@@ -1,11 +1,13 @@
 """Where models come from and results go; writing leaves a whole file or none."""
 
+import json
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
+from convgraph.errors import InvalidModel
 from convgraph.exporters.onnx_model import save
 from convgraph.exporters.replacing import replacing
 from convgraph.ir.graph import Graph
@@ -56,3 +58,14 @@ def write_text(path: str, text: str) -> None:
     """Write a text file, which appears complete or not at all."""
     with replacing(Path(path)) as file:
         file.write(text.encode())
+
+
+def read_report(path: str) -> dict[str, Any]:
+    """A run's report. Raises InvalidModel for a file that is none."""
+    try:
+        report = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InvalidModel(path, found=f"not JSON ({error})", expected="the report of a run") from error
+    if not isinstance(report, dict) or not isinstance(report.get("rewrites"), list):
+        raise InvalidModel(path, found="no list of rewrites", expected="the report of a run")
+    return report

@@ -94,7 +94,8 @@ def _status(run: Callable[[], object]) -> int:
         _say(_line(error))
         return NO if isinstance(error, (NotEquivalent, NotLowered)) else REFUSED
     except MemoryError as error:
-        _say(f"convgraph: not enough memory {error}".rstrip() + "; expected more of it; nothing written")
+        told = f" ({error})" if str(error) else ""
+        _say(f"convgraph: not enough memory{told}; expected more of it; nothing written")
         return NO
     except (click.Abort, KeyboardInterrupt):
         _say("convgraph: interrupted; nothing written")

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import click
 
+from convgraph.cli import culprits
 from convgraph.cli.files import (
     STANDARD,
     check_destination,
@@ -26,7 +27,9 @@ from convgraph.cli.options import (
     shapes_by_name,
 )
 from convgraph.cli.terminal import progress, show
-from convgraph.compiler.optimize import OptimizeResult, optimize
+from convgraph.compiler.optimize import optimize
+from convgraph.compiler.result import OptimizeResult
+from convgraph.compiler.suspects import PowerMode
 from convgraph.errors import NotEquivalent
 from convgraph.exporters.onnx_model import ExternalData
 from convgraph.report.summary import summary, table
@@ -50,11 +53,15 @@ class Flags:
     outputs: tuple[str, ...] | None
     size_limit: int
     freeze_defaults: bool
+    opset: int | None
     allow_approximate: bool
     max_error: float | None
     no_verify: bool
     allow_unverified: bool
     verify_timeout: float | None
+    verify_memory: int | None
+    power: PowerMode
+    custom_ops: tuple[str, ...]
     feeds: str | None
     trials: int
     rtol: float | None
@@ -114,10 +121,28 @@ class Flags:
 @click.option(
     "--freeze-defaults", is_flag=True, help="Initializers that a caller could override become constant."
 )
+@click.option(
+    "--opset", type=click.IntRange(min=1), metavar="N", help="Write operators of this ONNX opset, or newer."
+)
 @approximation
 @click.option("--no-verify", is_flag=True, help="Write the result without comparing it with the model.")
 @click.option("--allow-unverified", is_flag=True, help="Write a result that could not be compared, too.")
 @comparison
+@click.option(
+    "--verify-memory",
+    type=click.IntRange(min=0),
+    metavar="BYTES",
+    help="Compare only what was changed, one region at a time, where the weights take more. "
+    "[default: the memory there is]",
+)
+@click.option(
+    "--power",
+    type=click.Choice(["sample", "full", "off"]),
+    default="sample",
+    show_default=True,
+    help="Put faults into the result to see whether the comparison catches them: a sample, in no more time "
+    "than the comparison took, all there is a place for, or none.",
+)
 @click.option(
     "--external-data",
     type=click.Choice(["auto", "always", "never"]),
@@ -137,7 +162,9 @@ def command(**options: Any) -> int:
 
     MODEL is an .onnx file, demo:NAME, or - for standard input. OUT defaults to MODEL's name with .opt.onnx,
     beside it. The result is compared with MODEL in onnxruntime, and nothing is written unless they are equal,
-    or with --allow-approximate, within the error budget.
+    or with --allow-approximate, within the error budget. A rewrite found to make the difference is dropped,
+    named on standard error, and the part it changed written beside OUT as OUT.culprit-1-before.onnx and
+    OUT.culprit-1-after.onnx (without OUT's own .onnx).
     """
     flags = Flags(**options)
     _check_usage(flags)
@@ -148,6 +175,7 @@ def command(**options: Any) -> int:
         _say_if_nothing_fits(result, flags)
         refusal = _refusal(result, flags)
         if refusal is not None:
+            culprits.tell(result.culprits, model=flags.model)
             _write_reports(result, flags)
             raise refusal
         _write(result, flags)
@@ -160,7 +188,10 @@ def _write(result: OptimizeResult, flags: Flags) -> None:
     """The model and its reports; with ``--check`` the reports alone."""
     if not flags.check:
         result.ready.settle()
-        result = replace(result, optimized=replace(result.optimized, path=flags.destination))
+        dropped = culprits.written(result.culprits, out=flags.destination)
+        named = replace(result.optimized, path=flags.destination)
+        result = replace(result, optimized=named, culprits=dropped)
+    culprits.tell(result.culprits, model=flags.model)
     _write_reports(result, flags)
 
 
@@ -183,7 +214,8 @@ def _check_usage(flags: Flags) -> None:
 
 def _optimized(flags: Flags) -> OptimizeResult:
     source = model_source(flags.model)
-    feeds = feeds_for(source, flags.feeds, inputs=flags.inputs or ())
+    shapes = shapes_by_name(flags.input_shape + flags.other_shape)
+    feeds = feeds_for(source, flags.feeds, inputs=flags.inputs or (), shapes=shapes)
     with progress(wanted=not (flags.quiet or flags.no_progress)) as tell:
         return optimize(
             source,
@@ -195,7 +227,8 @@ def _optimized(flags: Flags) -> OptimizeResult:
             stop_after=flags.stop_after,
             size_limit=flags.size_limit,
             freeze_defaults=flags.freeze_defaults,
-            input_shapes=shapes_by_name(flags.input_shape + flags.other_shape),
+            opset=flags.opset,
+            input_shapes=shapes,
             inputs=flags.inputs or (),
             outputs=flags.outputs or (),
             verify=not flags.no_verify,
@@ -204,6 +237,9 @@ def _optimized(flags: Flags) -> OptimizeResult:
             atol=flags.atol,
             feeds=feeds,
             verify_timeout=flags.verify_timeout,
+            verify_memory=flags.verify_memory,
+            power=flags.power,
+            custom_ops=flags.custom_ops,
             max_error=flags.max_error,
             destination=None if flags.check else place(flags.destination),
             external_data=flags.external_data,

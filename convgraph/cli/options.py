@@ -5,11 +5,21 @@ from typing import Any, TypeVar
 
 import click
 
-from convgraph.compiler.sources import Source, open_model
+from convgraph.compiler.optimize import requested
+from convgraph.compiler.sources import Source
 from convgraph.numerics.feeds import Feeds, read_feeds
+from convgraph.numerics.structure import required_inputs
 
 Shape = tuple[int | str, ...]
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_CUSTOM_OPS = click.option(
+    "--custom-ops",
+    type=click.Path(exists=True, dir_okay=False),
+    multiple=True,
+    metavar="LIB",
+    help="Shared library of operators that the runtime lacks (repeatable).",
+)
 
 _COMPARISON = (
     click.option(
@@ -33,7 +43,8 @@ _COMPARISON = (
         "--feeds",
         type=click.Path(exists=True),
         metavar="FILE.npz|DIR",
-        help="Compare on these inputs: arrays by input name, or an ONNX test data folder.",
+        help="Compare on these inputs: arrays by input name, an ONNX test data folder, or a folder of "
+        "pictures (fitted to the input's size; floats lie in [0, 1]).",
     ),
     click.option(
         "--verify-timeout",
@@ -41,6 +52,7 @@ _COMPARISON = (
         metavar="S",
         help="Give up verifying after S seconds.",
     ),
+    _CUSTOM_OPS,
 )
 
 _APPROXIMATION = (
@@ -62,6 +74,11 @@ _APPROXIMATION = (
 def comparison(command: _Command) -> _Command:
     """Add the options that say how two models are compared."""
     return _with(_COMPARISON, command)
+
+
+def operator_libraries(command: _Command) -> _Command:
+    """Add the option that names libraries of operators."""
+    return _CUSTOM_OPS(command)
 
 
 def approximation(command: _Command) -> _Command:
@@ -98,17 +115,22 @@ def shapes_by_name(pairs: tuple[tuple[str, Shape], ...]) -> Mapping[str, Shape] 
     return dict(pairs) or None
 
 
-def feeds_for(source: Source, path: str | None, *, inputs: Sequence[str] = ()) -> Sequence[Feeds] | None:
+def feeds_for(
+    source: Source,
+    path: str | None,
+    *,
+    inputs: Sequence[str] = (),
+    shapes: Mapping[str, Shape] | None = None,
+) -> Sequence[Feeds] | None:
     """The inputs to compare on that ``--feeds`` names; None when it was not given.
 
     Files of a test data folder are numbered as the inputs of the model are, or ``inputs`` where it is cut.
+    ``shapes`` are those that inputs are fixed to.
     """
     if path is None:
         return None
-    graph = open_model(source).graph
-    optional = {tensor.name for tensor in graph.initializer}
-    names = inputs or [value.name for value in graph.input if value.name not in optional]
-    return read_feeds(path, inputs=names)
+    types = required_inputs(requested(source, input_shapes=shapes, inputs=inputs))
+    return read_feeds(path, inputs={name: types.get(name) for name in inputs or types})
 
 
 def _with(options: Sequence[Callable[[_Command], _Command]], command: _Command) -> _Command:

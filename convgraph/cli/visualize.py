@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from convgraph.cli.files import STANDARD, default_output, model_source, write_text
-from convgraph.cli.options import feeds_for
+from convgraph.cli.options import feeds_for, operator_libraries
 from convgraph.compiler.feature_maps import FeatureMaps, feature_maps
 from convgraph.compiler.sources import load
 from convgraph.exporters.replacing import replacing
+from convgraph.numerics.contained import custom_operators
 from convgraph.report.pictures import LIMIT, Sheet, filter_sheet, map_sheet
 from convgraph.report.png import png
 
@@ -30,7 +31,7 @@ _PAGE = (
     "--feeds",
     type=click.Path(exists=True),
     metavar="FILE.npz|DIR",
-    help="Show the feature maps of these inputs: arrays by input name, or an ONNX test data folder.",
+    help="Show the feature maps of these inputs: arrays by input name, ONNX test data, or pictures.",
 )
 @click.option(
     "--seed",
@@ -46,7 +47,10 @@ _PAGE = (
     show_default=True,
     help="Show so many filters, channels or feature maps of a layer.",
 )
-def command(model: str, *, out: str | None, feeds: str | None, seed: int, limit: int) -> int:
+@operator_libraries
+def command(
+    model: str, *, out: str | None, feeds: str | None, seed: int, limit: int, custom_ops: tuple[str, ...]
+) -> int:
     """Draw the filters and feature maps of MODEL's convolutions.
 
     Writes PNG files and a page, index.html, that shows them in order: the filters of each convolution, what
@@ -57,7 +61,8 @@ def command(model: str, *, out: str | None, feeds: str | None, seed: int, limit:
     if folder.is_file() or not folder.parent.is_dir():
         raise click.UsageError(f"{folder}: cannot be made; expected a new folder in one that exists")
     given = feeds_for(source, feeds)
-    layers = feature_maps(load(source), feeds=None if given is None else given[0], seed=seed)
+    with custom_operators(custom_ops):
+        layers = feature_maps(load(source), feeds=None if given is None else given[0], seed=seed)
     folder.mkdir(exist_ok=True)
     sections = [_section(folder, n, layer, limit=limit) for n, layer in enumerate(layers)]
     title = html.escape("standard input" if model == STANDARD else model)

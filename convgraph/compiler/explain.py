@@ -1,16 +1,19 @@
 """What a run would do to a model, node by node: what is rewritten, refused and why, or never matches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from convgraph.analysis.census import node_label, node_name
-from convgraph.analysis.target import target_named
+from convgraph.analysis.target import Target, target_named
 from convgraph.compiler.runtime import NodeRuntime
-from convgraph.compiler.selection import Level, select
+from convgraph.compiler.selection import Level, available, select
 from convgraph.compiler.sources import Source, load
 from convgraph.errors import InvalidModel
 from convgraph.ir.graph import Graph
-from convgraph.passes import AnyRewrite, Application, Pipeline, Refusal
+from convgraph.ir.ops import Op
+from convgraph.passes import AnyRewrite, Application, Drop, Pipeline, Refusal
+from convgraph.passes.bodies import bodies_of
 
 _LISTED = 5  # names to suggest for one that no node has
 SIZE_LIMIT = 1 << 20  # bytes that a folded constant may add, as in a run
@@ -22,6 +25,14 @@ class Unmatched:
 
     rewrite: AnyRewrite
     starts_here: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untried:
+    """A rewrite that was not part of the run, and why."""
+
+    rewrite: AnyRewrite
+    reason: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,12 +49,13 @@ class Account:
 class Explanation:
     """The accounts of the nodes at which something matched: in the model's order, then those made on the way.
 
-    ``rewrites`` are those of the pipeline by name.
+    ``rewrites`` are those of the pipeline by name, ``left_out`` those that are not in it.
     """
 
     graph: Graph
     pipeline: Pipeline
     accounts: dict[str, Account]
+    left_out: tuple[Untried, ...] = ()
 
     @property
     def rewrites(self) -> dict[str, AnyRewrite]:
@@ -57,31 +69,39 @@ class Explanation:
         """
         if name in self.accounts:
             return self.accounts[name]
-        node = _node(self.graph, name)
-        at = node_name(self.graph, node)
-        return self.accounts.get(at) or Account(at=at, label=node_label(self.graph, node))
+        place = _place(self.graph, name)
+        return self.accounts.get(place.at) or Account(at=place.at, label=place.label)
 
     def nearby(self, name: str) -> list[Account]:
         """The accounts of the nodes whose results a node reads, or that read its results."""
         try:
-            node = _node(self.graph, name)
+            place = _place(self.graph, name)
         except InvalidModel:
             return []  # made on the way: the model has no place for it
-        before = {value.node for value in self.graph.operands(node) if value is not None}
-        names = (node_name(self.graph, n) for n in (*sorted(before), *self.graph.nx.successors(node)))
+        graph, node = place.graph, place.node
+        before = {value.node for value in graph.operands(node) if value is not None}
+        beside = (*sorted(before), *graph.nx.successors(node))
+        names = (place.path + node_name(graph, near) for near in beside)
         return [self.accounts[near] for near in dict.fromkeys(names) if near in self.accounts]
 
     def unmatched(self, account: Account) -> list[Unmatched]:
         """The rewrites that found nothing at a node, those that start at its operation first."""
         matched = {done.rewrite for done in account.applications}
         matched |= {refusal.rewrite for refusal in account.refusals}
-        node = _node(self.graph, account.at) if account.label else None
+        place = _place(self.graph, account.at) if account.label else None
         left = [
-            Unmatched(rewrite=rewrite, starts_here=node is None or _starts(rewrite, self.graph, node))
+            Unmatched(rewrite=rewrite, starts_here=place is None or isinstance(place.op, rewrite.roots))
             for name, rewrite in self.rewrites.items()
             if name not in matched
         ]
         return sorted(left, key=lambda entry: not entry.starts_here)
+
+    def untried(self, account: Account) -> list[Untried]:
+        """The rewrites that start at a node's operation and were not part of the run."""
+        if not account.label:
+            return []
+        op = _place(self.graph, account.at).op
+        return [entry for entry in self.left_out if isinstance(op, entry.rewrite.roots)]
 
 
 def explain(
@@ -90,42 +110,89 @@ def explain(
     level: Level = "exact",
     target: str = "onnxruntime-cpu",
     without: Sequence[str] = (),
+    dropped: Sequence[Drop] = (),
 ) -> Explanation:
     """Run the pipeline of a level on a model for its Trace alone; ``without`` as in ``optimize``.
+
+    ``dropped`` are applications not to make, as in a run that found them at fault.
 
     Nothing is compared or written. Raises InvalidModel when the source is not a valid model and UnsupportedOp
     for an unknown target or operator.
     """
     graph = load(source)
-    options = {"target": target_named(target), "size_limit": SIZE_LIMIT, "runtime": NodeRuntime()}
+    device = target_named(target)
+    options = {"target": device, "size_limit": SIZE_LIMIT, "runtime": NodeRuntime()}
     pipeline = select(level=level, passes=None, skip=(), options=options, without=without)
-    _, trace = pipeline.run(graph)
-    accounts = {name: Account(at=name, label=label) for name, label in _names(graph).items()}
+    _, trace = pipeline.run(graph, dropped=dropped)
+    accounts = {place.at: Account(at=place.at, label=place.label) for place in _places(graph)}
     for done in trace.applications:
         accounts.setdefault(done.at, Account(at=done.at, label="")).applications.append(done)
     for refusal in trace.refusals:
         accounts.setdefault(refusal.at, Account(at=refusal.at, label="")).refusals.append(refusal)
     told = {at: account for at, account in accounts.items() if account.applications or account.refusals}
-    return Explanation(graph=graph, pipeline=pipeline, accounts=told)
+    left_out = tuple(_left_out(pipeline, level=level, target=device))
+    return Explanation(graph=graph, pipeline=pipeline, accounts=told, left_out=left_out)
 
 
-def _names(graph: Graph) -> dict[str, str]:
-    return {node_name(graph, node): node_label(graph, node) for node in graph.nodes()}
+def _left_out(pipeline: Pipeline, *, level: Level, target: Target) -> Iterator[Untried]:
+    """The rewrites there are that a run leaves out."""
+    tried = {rewrite.name for rewrite in pipeline}
+    for rewrite in available().values():
+        if rewrite.name in tried:
+            continue
+        if not rewrite.exact:
+            reason = "close, not equal: it takes an error budget"
+        elif rewrite.lowers:
+            reason = f"on request only: without {' or '.join(op.__name__ for op in rewrite.lowers)}"
+        elif rewrite.needs_a_judge and not target.judges:
+            reason = f"counts do not settle whether it pays, and {target.name} is no judge of time"
+        else:
+            reason = f"not part of the level {level}"
+        yield Untried(rewrite=rewrite, reason=reason)
 
 
-def _starts(rewrite: AnyRewrite, graph: Graph, node: int) -> bool:
-    return isinstance(graph.op(node), rewrite.roots)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """A node of a graph, or of a body in it, to which ``path`` leads."""
+
+    path: str
+    graph: Graph
+    node: int
+
+    @property
+    def at(self) -> str:
+        return self.path + node_name(self.graph, self.node)
+
+    @property
+    def label(self) -> str:
+        return node_label(self.graph, self.node)
+
+    @property
+    def op(self) -> Op:
+        return self.graph.op(self.node)
+
+    def makes(self, name: str) -> bool:
+        """Whether a result is called that."""
+        results = self.graph.results(self.node)
+        return any(name == self.path + self.graph.value_name(value) for value in results)
 
 
-def _node(graph: Graph, name: str) -> int:
+def _places(graph: Graph, path: str = "") -> Iterator[_Place]:
+    for node in graph.nodes():
+        place = _Place(path=path, graph=graph, node=node)
+        yield place
+        for name, body in bodies_of(place.op).items():
+            yield from _places(body, f"{place.at}/{name}/")
+
+
+def _place(graph: Graph, name: str) -> _Place:
     """The node with a name, else the one that makes the value with it."""
-    for node in graph.nodes():
-        if node_name(graph, node) == name:
-            return node
-    for node in graph.nodes():
-        if name in (graph.value_name(value) for value in graph.results(node)):
-            return node
-    raise InvalidModel(name, found="no node or value of this name", expected=_known(graph))
+    places = list(_places(graph))
+    named = (place for place in places if place.at == name)
+    making = (place for place in places if place.makes(name))
+    if (found := next(chain(named, making), None)) is None:
+        raise InvalidModel(name, found="no node or value of this name", expected=_known(graph))
+    return found
 
 
 def _known(graph: Graph) -> str:

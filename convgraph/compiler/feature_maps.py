@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from onnx import TensorProto
+
 from convgraph.analysis.census import node_name
 from convgraph.analysis.cost import weight
 from convgraph.exporters.onnx_model import to_onnx
@@ -98,6 +100,9 @@ def _run(graph: Graph, values: Sequence[Value], *, feeds: Feeds | None, seed: in
         twin.set_value_info(value, replace(info, name=name, recorded=True))
     twin.outputs = tuple(dict.fromkeys((*twin.outputs, *values)))
     model = to_onnx(twin)
+    for output in model.graph.output:
+        if output.type.tensor_type.elem_type == TensorProto.UNDEFINED:
+            output.ClearField("type")  # behind an operator that only the runtime can type
     reference = Reference.open(model, model=model, deadline=None)
     if feeds is None:
         (trial,) = reference.seeded(trials=1, seed=seed, overridable={})

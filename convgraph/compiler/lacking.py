@@ -4,15 +4,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto
+from onnx import AttributeProto, ModelProto, NodeProto
 from onnx.defs import ONNX_DOMAIN
 
 from convgraph.analysis.target import GenericTarget
 from convgraph.errors import NotLowered, UnsupportedOp
-from convgraph.importers.onnx_order import bodies
 from convgraph.passes import AnyRewrite, PricedRewrite, Trace
 
-_UNTOUCHED = "it stands in a body or function, where nothing is rewritten"
+_UNTOUCHED = "it stands in a function, where nothing is rewritten"
 _NO_WAY = "no rewrite spells it with other operators"
 
 
@@ -49,43 +48,28 @@ def check_lowered(
     for refusal in (refusal for refusal in trace.refusals if refusal.rewrite in lowerers):
         fact = refusal.reason[:1].lower() + refusal.reason[1:].removesuffix(".")
         reasons.setdefault(refusal.at, {})[f"{refusal.rewrite} needs this: {fact}"] = None
-    top = [
-        f"{_described(node)} ({' | '.join(reasons.get(_name(node), {_NO_WAY: None}))})"
-        for node in model.graph.node
+    left = [
+        f"{_label(node)} {at} ({' | '.join(reasons.get(at, {_NO_WAY: None}))})"
+        for at, node in _placed(model.graph.node)
         if _label(node) in without
     ]
-    inner = [f"{_described(node)} ({_UNTOUCHED})" for node in _inside(model) if _label(node) in without]
-    if top or inner:
+    called = (node for function in model.functions for node in _placed(function.node))
+    left += [f"{_label(node)} {at} ({_UNTOUCHED})" for at, node in called if _label(node) in without]
+    if left:
         expected = f"{', '.join(without)} spelled with other operators"
-        raise NotLowered("without", found=", ".join((*top, *inner)), expected=expected)
+        raise NotLowered("without", found=", ".join(left), expected=expected)
 
 
-def _inside(model: ModelProto) -> Iterator[NodeProto]:
-    """The nodes of functions, and of the bodies of control flow at any depth."""
-    for function in model.functions:
-        for node in function.node:
-            yield node
-            yield from _below(node)
-    for node in model.graph.node:
-        yield from _below(node)
-
-
-def _below(node: NodeProto) -> Iterator[NodeProto]:
-    graphs: list[GraphProto] = list(bodies(node))
-    while graphs:
-        for inner in graphs.pop().node:
-            yield inner
-            graphs += bodies(inner)
+def _placed(nodes: Iterable[NodeProto], path: str = "") -> Iterator[tuple[str, NodeProto]]:
+    """Each node with its place as a Trace names it, those in the bodies of control flow included."""
+    for node in nodes:
+        at = path + (node.name or next((name for name in node.output if name), ""))
+        yield at, node
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                yield from _placed(attribute.g.node, f"{at}/{attribute.name}/")
 
 
 def _label(node: NodeProto) -> str:
     own = node.domain in ("", "ai.onnx")
     return node.op_type if own else f"{node.domain}::{node.op_type}"
-
-
-def _name(node: NodeProto) -> str:
-    return node.name or next((name for name in node.output if name), "")
-
-
-def _described(node: NodeProto) -> str:
-    return f"{_label(node)} {_name(node)}"

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import BinaryIO
 import onnx
 from onnx.external_data_helper import uses_external_data
 
-from convgraph.errors import InvalidModel, NotLowered
+from convgraph.errors import InvalidModel, NotLowered, UnsupportedOp
 from convgraph.exporters.onnx_model import to_onnx
+from convgraph.held import temporary_folder
 from convgraph.importers.demo import demo
 from convgraph.importers.onnx_model import from_onnx, read
 from convgraph.ir.graph import Graph
@@ -60,8 +60,8 @@ def runnable(
     elif not edited:
         yield path
     else:
-        with tempfile.TemporaryDirectory(prefix="convgraph-") as folder:
-            yield _copied(model, path.parent, into=Path(folder))
+        with temporary_folder() as folder:
+            yield _copied(model, path.parent, into=folder)
 
 
 def _copied(model: onnx.ModelProto, beside: Path, *, into: Path) -> Path:
@@ -85,7 +85,7 @@ def naming(source: Source) -> Iterator[None]:
     path = path_of(source)
     try:
         yield
-    except (InvalidModel, NotLowered) as error:
+    except (InvalidModel, UnsupportedOp, NotLowered) as error:
         if path is None or error.at == os.fspath(path):
             raise
         found = f"{error.at}: {error.found}"

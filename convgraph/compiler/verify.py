@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from convgraph.compiler.meaning import in_float64
 from convgraph.compiler.sources import Source, folder_of, naming, open_model, runnable
 from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.tensor import Array
 from convgraph.numerics.compare import Verification
-from convgraph.numerics.contained import verify_contained
+from convgraph.numerics.contained import custom_operators, verify_contained
+from convgraph.numerics.operators import Library
 from convgraph.numerics.tolerance import accumulated_length
 
 
@@ -20,15 +22,22 @@ def verify(
     atol: float | None = None,
     feeds: Sequence[Mapping[str, Array]] | None = None,
     timeout: float | None = None,
+    custom_ops: Sequence[Library] = (),
 ) -> Verification:
     """Compare two models in onnxruntime, optimisations off, on seeded feeds; see ``verify_models``.
 
-    ``timeout`` is in seconds. Raises InvalidModel when either is not a model.
+    ``timeout`` is in seconds; ``custom_ops`` are shared libraries that bring the runtime the operators it
+    lacks. Raises InvalidModel when either is not a model, or a library does not load.
     """
     original = open_model(before)
     with naming(before):
         graph = from_onnx(original, base_dir=folder_of(before))
-    with runnable(original, before) as old, runnable(open_model(after), after) as new:
+    new_model = open_model(after)
+    with (
+        custom_operators(custom_ops),
+        runnable(original, before) as old,
+        runnable(new_model, after) as new,
+    ):
         return verify_contained(
             old,
             new,
@@ -39,4 +48,5 @@ def verify(
             atol=atol,
             feeds=feeds,
             timeout=timeout,
+            meaning=in_float64,
         )

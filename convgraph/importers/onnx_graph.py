@@ -12,8 +12,8 @@ from convgraph.errors import InvalidModel
 from convgraph.importers.onnx_fields import ONNX_DOMAINS, constant_of, header_of, leftover, strings
 from convgraph.importers.onnx_nodes import explicit_padding, typed, without_unread_mask
 from convgraph.importers.onnx_order import captures, inner_names, label, read_names, sorted_nodes
-from convgraph.importers.onnx_tensors import read_tensor
-from convgraph.importers.onnx_types import Inferred, infer_node, is_dense, tensor_type
+from convgraph.importers.onnx_tensors import embedded, read_tensor
+from convgraph.importers.onnx_types import Inferred, denotations, infer_node, is_dense, tensor_type
 from convgraph.importers.onnx_view import NodeView, Typed, check_counts
 from convgraph.ir.graph import Graph, Header, NodeInfo, Value, ValueInfo
 from convgraph.ir.ops.base import Op
@@ -96,12 +96,12 @@ class _GraphReader:
             if proto.name in frozen:
                 self.stated.setdefault(proto.name, proto)
                 continue
-            order, default = (place,), None
+            node, default = NodeInfo(order=(place,)), None
             if proto.name in defaults:
                 index, tensor = defaults[proto.name]
-                order, default = (len(self.proto.input) + index,), self._tensor(tensor)
+                default, order = self._tensor(tensor), (len(self.proto.input) + index,)
+                node = NodeInfo(order=order, doc=tensor.doc_string, metadata=strings(tensor.metadata_props))
             info = self._stated_info(proto)
-            node = NodeInfo(order=order)
             value = self._insert(Input(default=default), (), infos=[info], node=node)[0]
             self.graph.inputs = (*self.graph.inputs, value)
 
@@ -140,6 +140,7 @@ class _GraphReader:
             metadata=strings(proto.metadata_props),
             recorded=True,
             foreign=None if is_dense(proto.type) else proto.type.SerializeToString(deterministic=True),
+            denotations=denotations(proto.type),
         )
 
     # ---- nodes ----
@@ -253,19 +254,11 @@ class _GraphReader:
                 raise InvalidModel(
                     label(node), found=f"captures in the list {attribute.name}", expected="none"
                 )
-            encoded[attribute.name] = self._embedded(attribute).SerializeToString(deterministic=True)
+            whole = embedded(attribute, base_dir=self.setting.base_dir, at=attribute.name)
+            encoded[attribute.name] = whole.SerializeToString(deterministic=True)
         if rest := leftover(node):
             encoded[LEFTOVER] = rest
         return encoded
-
-    def _embedded(self, attribute: AttributeProto) -> AttributeProto:
-        """The attribute with external data read in: a reference would dangle in another folder."""
-        if attribute.t.data_location != TensorProto.EXTERNAL:
-            return attribute
-        array = self._tensor(attribute.t, name=attribute.name).numpy()
-        inside = AttributeProto(name=attribute.name, type=attribute.type, doc_string=attribute.doc_string)
-        inside.t.CopyFrom(onnx.numpy_helper.from_array(array, attribute.t.name))
-        return inside
 
     def _bodies(self, node: NodeProto) -> tuple[dict[str, Graph], list[Value]]:
         bodies: dict[str, Graph] = {}

@@ -17,7 +17,9 @@ from convgraph.errors import InvalidModel
 from convgraph.importers.onnx_fields import check_text, header_of, strings, without
 from convgraph.importers.onnx_graph import Setting, read_graph
 from convgraph.importers.onnx_order import sorted_nodes
+from convgraph.importers.onnx_tensors import embedded
 from convgraph.importers.onnx_types import infer_types
+from convgraph.ir.collecting import collecting_rarely
 from convgraph.ir.graph import Graph, ModelInfo
 
 Source = str | os.PathLike[str] | bytes | IO[bytes] | ModelProto
@@ -101,6 +103,7 @@ def _sane(model: ModelProto, *, at: str) -> ModelProto:
     return model
 
 
+@collecting_rarely()
 def from_onnx(model: ModelProto, *, freeze_defaults: bool = False, base_dir: Path | None = None) -> Graph:
     """The Graph of a ModelProto, which is left as it is and must not change while the graph is used.
 
@@ -115,6 +118,7 @@ def from_onnx(model: ModelProto, *, freeze_defaults: bool = False, base_dir: Pat
         freeze_defaults=freeze_defaults or model.ir_version < _FIRST_FREE_IR,
         functions=frozenset((f.domain, f.name) for f in model.functions),
     )
+    carried = embedded(without(model, _KNOWN_FIELDS), base_dir=base_dir, at="tensor")
     info = ModelInfo(
         ir_version=max(_FIRST_FREE_IR, model.ir_version),
         opsets=MappingProxyType(opsets),
@@ -123,7 +127,7 @@ def from_onnx(model: ModelProto, *, freeze_defaults: bool = False, base_dir: Pat
         version=model.model_version,
         doc=model.doc_string,
         metadata=strings(model.metadata_props),
-        carried=without(model, _KNOWN_FIELDS).SerializeToString(deterministic=True),
+        carried=carried.SerializeToString(deterministic=True),
     )
     inferred = infer_types(model, nodes, base_dir=base_dir)
     header = replace(header_of(model.graph), model=info)

@@ -4,6 +4,7 @@ A node is typed only when everything about it is understood; otherwise the calle
 ``READERS`` is the explicit table of every operator whose form changed between opsets 6 and the newest.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -29,8 +30,9 @@ def typed(view: NodeView) -> Typed | None:
     """
     op_type = view.proto.op_type
     reader = READERS.get(op_type)
-    plain = op_type in TYPED and not any(a.ref_attr_name for a in view.attributes.values())
-    if view.opset < OLDEST_TYPED or not (plain or reader) or schema(op_type, view.opset) is None:
+    referring = any(a.ref_attr_name for a in view.attributes.values())
+    known = op_type in TYPED or reader is not None
+    if view.opset < OLDEST_TYPED or referring or not known or schema(op_type, view.opset) is None:
         return None
     return view.typed() if reader is None else reader(view)
 
@@ -110,7 +112,14 @@ def _unpool(view: NodeView) -> Typed | None:
     return view.typed(strides=view.get("strides") or (1,) * rank, pads=view.get("pads") or (0,) * (2 * rank))
 
 
-# ---- normalisations and dropout ----
+# ---- activations, normalisations and dropout ----
+
+
+def _prelu(view: NodeView) -> Typed | None:
+    """Before opset 7 several slopes go with the channels, not with the last axes: that stays opaque."""
+    slope = view.operand(1)
+    alone = slope is not None and slope.static_shape is not None and math.prod(slope.static_shape) == 1
+    return view.typed() if view.opset >= 7 or alone else None
 
 
 def _batch_normalization(view: NodeView) -> Typed | None:
@@ -302,6 +311,7 @@ READERS: Mapping[str, Callable[[NodeView], Typed | None]] = {
     "LogSoftmax": _softmax,
     "MaxPool": _pool,
     "MaxUnpool": _unpool,
+    "PRelu": _prelu,
     "Pad": _pad,
     "ReduceL1": _axes_before(18),
     "ReduceL2": _axes_before(18),

@@ -4,13 +4,16 @@ External data is memory-mapped and must lie inside the model's own folder.
 """
 
 import math
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from google.protobuf.message import Message
 from onnx import TensorProto, numpy_helper
 
 from convgraph.errors import InvalidModel
+from convgraph.importers.onnx_fields import AnyMessage
 from convgraph.ir.tensor import MOST_AXES, Array, DataType, FileRange, Tensor
 
 _MOST_DIGITS = 19  # of an offset in a file
@@ -46,6 +49,35 @@ def read_tensor(proto: TensorProto, *, base_dir: Path | None, name: str = "") ->
         return _external(proto, at=at, dtype=dtype, shape=shape, base_dir=base_dir)
     _check_size(proto, at=at, dtype=dtype, size=math.prod(shape))
     return Tensor.deferred(partial(_load, proto, dtype=dtype, shape=shape, at=at), dtype=dtype, shape=shape)
+
+
+def embedded(message: AnyMessage, *, base_dir: Path | None, at: str) -> AnyMessage:
+    """A message with the external data of all tensors in it read in: references dangle in another folder.
+
+    ``at`` is what messages call a tensor without a name. Raises InvalidModel as ``read_tensor`` does.
+    """
+    if next(_outside(message), None) is None:
+        return message
+    inside = type(message)()
+    inside.CopyFrom(message)
+    for proto in list(_outside(inside)):
+        array = read_tensor(proto, base_dir=base_dir, name=proto.name or at).numpy()
+        proto.ClearField("data_location")
+        proto.ClearField("external_data")
+        proto.raw_data = numpy_helper.from_array(array).raw_data
+    return inside
+
+
+def _outside(message: Message) -> Iterator[TensorProto]:
+    """The tensors in a message, however deep, whose data is external."""
+    if isinstance(message, TensorProto):
+        if message.data_location == TensorProto.EXTERNAL:
+            yield message
+        return
+    for descriptor, value in message.ListFields():
+        if descriptor.type == descriptor.TYPE_MESSAGE:
+            for inner in value if descriptor.is_repeated else (value,):
+                yield from _outside(inner)
 
 
 def _check_size(proto: TensorProto, *, at: str, dtype: DataType, size: int) -> None:

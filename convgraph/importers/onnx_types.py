@@ -65,6 +65,12 @@ def tensor_type(proto: TypeProto, *, at: str) -> TensorType:
     return TensorType(element_type(tensor.elem_type, at=at), shape=shape)
 
 
+def denotations(proto: TypeProto) -> tuple[str, ...]:
+    """What a tensor and each of its axes stand for; empty where nothing is said, or it is no dense tensor."""
+    said = (proto.denotation, *(dim.denotation for dim in proto.tensor_type.shape.dim))
+    return said if is_dense(proto) and any(said) else ()
+
+
 def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
     if dim.HasField("dim_value"):
         return dim.dim_value if dim.dim_value >= 0 else None

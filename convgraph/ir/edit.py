@@ -5,14 +5,17 @@ that a pass knows where to look next and what its rewrite left unread.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
+from types import MappingProxyType
 from typing import Any
 
 from convgraph.errors import CannotRun, InvalidModel
 from convgraph.ir.graph import Graph, NodeInfo, Use, Value, ValueInfo
 from convgraph.ir.ops.base import Op
 from convgraph.ir.ops.constant import Constant, Input
+from convgraph.ir.ops.opaque import Opaque
 from convgraph.ir.ops.pointwise import Identity
 from convgraph.ir.tensor import Array, Tensor, TensorType
 
@@ -83,6 +86,22 @@ class Edit:
             name = _DERIVED.sub("", self.graph.value_name(like)) + "_folded"
         return self.add(Constant(tensor=tensor), name=name)
 
+    def graft(self, body: Graph, *, captured: Mapping[Value, Value]) -> tuple[Value, ...]:
+        """Add the operations of a body, reading ``captured`` where it captures; returns what it returns."""
+        here: dict[Value, Value | None] = dict(captured)
+        for node in body.nodes():
+            if isinstance(body.op(node), Input):
+                continue
+            infos = [body.value_info(result) for result in body.results(node)]
+            named = [replace(info, name=info.name and self.graph.fresh_name(info.name)) for info in infos]
+            place = replace(body.info(node), order=self._node_info(None, None).order)
+            operands = [None if value is None else here[value] for value in body.operands(node)]
+            results = self.graph.insert(body.op(node), operands, results=named, info=place)
+            here.update(zip(body.results(node), results, strict=True))
+            self.touched.update((result.node, None) for result in results)
+            self._fresh.update(results)
+        return tuple(value for made in body.outputs if (value := here[made]) is not None)
+
     # ---- changing ----
 
     def replace(self, old: Value, new: Value) -> None:
@@ -116,6 +135,17 @@ class Edit:
             self.touched[previous.node] = None
         self.graph.connect(use, value)
         self.touched[use.node] = None
+
+    def set_bodies(self, node: int, bodies: Mapping[str, Graph], *, captured: Sequence[Value]) -> None:
+        """Give control flow other bodies, that capture ``captured``, body by body."""
+        op = self.graph.op(node)
+        assert isinstance(op, Opaque)
+        self.graph.set_op(node, replace(op, subgraphs=MappingProxyType(dict(bodies))))
+        before = self.graph.operands(node)[op.arity :]
+        for place, (old, new) in enumerate(zip_longest(before, captured)):
+            if old != new:
+                self.rewire(Use(node, op.arity + place), new)
+        self.touched[node] = None
 
     def erase(self, node: int) -> None:
         """Remove a node. Raises InvalidModel while a result of it is read or returned."""
@@ -189,7 +219,8 @@ class Edit:
             return NodeInfo()
         old = self.graph.info(place)
         order = (old.order[0], self.graph.next_order)
-        info = NodeInfo(order=order) if like is None else replace(old, order=order)
+        # what stood before an activation fused into the old operation need not stand before that of the new
+        info = NodeInfo(order=order) if like is None else replace(old, order=order, between=None)
         return info if fused is None else replace(info, **self._fusion(fused, like=like))
 
     def _fusion(self, fused: int, *, like: int | None) -> dict[str, Any]:

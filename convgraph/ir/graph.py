@@ -10,19 +10,17 @@ reads or writes networkx attributes; change a graph through ``convgraph.ir.edit`
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import NamedTuple
 
 import networkx as nx
 
 from convgraph.errors import InvalidModel
+from convgraph.ir.header import Header, ModelInfo, no_strings
 from convgraph.ir.ops.base import Op
 from convgraph.ir.ops.constant import Constant, Input
 from convgraph.ir.tensor import UNKNOWN, Tensor, TensorType
 
-
-def _no_strings() -> Mapping[str, str]:
-    return MappingProxyType({})
+__all__ = ["Graph", "Header", "ModelInfo", "NodeInfo", "Use", "Value", "ValueInfo"]
 
 
 class Value(NamedTuple):
@@ -45,61 +43,34 @@ class ValueInfo:
 
     ``name`` is empty for a result nobody asked for. ``recorded`` says that the model file stated the type,
     so that it is written again. ``foreign`` is the serialised ``TypeProto`` of a value that is not a dense
-    tensor.
+    tensor. ``denotations`` say what a dense one stands for, the value first and then each axis, in ONNX's
+    words ("" where the file does not say).
     """
 
     name: str = ""
     type: TensorType = UNKNOWN
     doc: str = ""
-    metadata: Mapping[str, str] = field(default_factory=_no_strings)
+    metadata: Mapping[str, str] = field(default_factory=no_strings)
     recorded: bool = False
     foreign: bytes | None = None
+    denotations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeInfo:
     """What a node is called, and its place: nodes that no edge orders are listed by ``order``.
 
-    For an operation with another one fused into it, ``between`` is what the value between the two was called
+    An input that may be left out notes here what the file says about its default's tensor. For an operation
+    with another one fused into it, ``between`` is what the value between the two was called
     and ``fused`` the second one's own node, so that both are written apart under their old names.
     """
 
     name: str = ""
     doc: str = ""
-    metadata: Mapping[str, str] = field(default_factory=_no_strings)
+    metadata: Mapping[str, str] = field(default_factory=no_strings)
     order: tuple[int, ...] = ()
     between: ValueInfo | None = None
     fused: "NodeInfo | None" = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelInfo:
-    """What a model file says outside its graph; ``carried``: other ``ModelProto`` fields, serialised."""
-
-    ir_version: int = 10
-    opsets: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"": 21}))
-    producer: tuple[str, str] = ("", "")
-    domain: str = ""
-    version: int = 0
-    doc: str = ""
-    metadata: Mapping[str, str] = field(default_factory=_no_strings)
-    carried: bytes = b""
-
-    @property
-    def opset(self) -> int:
-        """The version of ONNX's own operator set."""
-        return self.opsets.get("", 1)
-
-
-@dataclass(slots=True, kw_only=True)
-class Header:
-    """The graph's own name and notes; ``carried`` holds further ``GraphProto`` fields, serialised."""
-
-    name: str = "graph"
-    doc: str = ""
-    metadata: Mapping[str, str] = field(default_factory=_no_strings)
-    carried: bytes = b""
-    model: ModelInfo = field(default_factory=ModelInfo)
 
 
 class Graph:
@@ -122,6 +93,7 @@ class Graph:
         self.nx: nx.MultiDiGraph[int] = nx.MultiDiGraph()
         self.inputs: tuple[Value, ...] = ()
         self.captures: tuple[Value, ...] = ()
+        self.around: Graph | None = None  # the graph whose names a body must not hide, while it is rewritten
         self.outputs = ()
         self._operands: dict[int, list[Value | None]] = {}
         self._readers: dict[int, list[dict[Use, None]]] = {}
@@ -206,7 +178,7 @@ class Graph:
 
     def results(self, node: int) -> tuple[Value, ...]:
         """The results of a node, unnamed ones included."""
-        return tuple(Value(node, index) for index in range(len(self._value_infos[node])))
+        return tuple([Value(node, index) for index in range(len(self._value_infos[node]))])
 
     def readers(self, value: Value) -> tuple[Use, ...]:
         """Where a value is read as an operand (being a graph output is not a use: ask ``is_output``)."""
@@ -232,11 +204,18 @@ class Graph:
     def constant(self, value: Value | None) -> Tensor | None:
         """The tensor a value always is; None when it is computed, supplied by the caller, or omitted."""
         op = None if value is None else self.producer(value)
-        return op.tensor if isinstance(op, Constant) else None
+        if isinstance(op, Constant):
+            return op.tensor
+        return op.constant if isinstance(op, Input) else None
 
     def info(self, node: int) -> NodeInfo:
         """Name, doc string, metadata and place of a node."""
         return self._node_infos[node]
+
+    def is_supplied(self, value: Value) -> bool:
+        """Whether a value comes from outside and may be another each time."""
+        op = self.producer(value)
+        return isinstance(op, Input) and op.constant is None
 
     def value_info(self, value: Value) -> ValueInfo:
         """Name, type, doc string and metadata of a value."""
@@ -254,15 +233,25 @@ class Graph:
         """The value with a name. Raises KeyError when there is none."""
         return self._by_name[name]
 
+    def has_value(self, name: str) -> bool:
+        """Whether a value has this name."""
+        return name in self._by_name
+
     def has_name(self, name: str) -> bool:
-        """Whether a value or something inside a subgraph is called that."""
-        return name in self._by_name or name in self._reserved
+        """Whether a value, something inside a subgraph, or something around a body is called that."""
+        known = name in self._by_name or name in self._reserved
+        return known or (self.around is not None and self.around.has_name(name))
 
     def describe(self, node: int) -> str:
         """How messages name a node: its own name, else its first named result, with the operation."""
         info = self._node_infos[node]
         names = (result.name for result in self._value_infos[node] if result.name)
         return f"{self.op(node).label} {info.name or next(names, f'#{node}')}"
+
+    def names(self) -> Iterator[str]:
+        """What its values and everything inside subgraphs are called."""
+        yield from self._by_name
+        yield from self._reserved
 
     def fresh_name(self, stem: str) -> str:
         """A name not taken, here or in a subgraph: ``stem``, else ``stem_1``, ``stem_2`` and so on."""
@@ -294,20 +283,19 @@ class Graph:
         twin._next_node, twin._order = self._next_node, self._order
         return twin
 
-    def region(self, nodes: Iterable[int]) -> "Graph":
+    def region(self, nodes: Iterable[int], *, beside: Iterable[int] = ()) -> "Graph":
         """The named nodes alone, as a graph in which they and their values keep their identity.
 
-        Constants they read come along; everything else they read becomes an input, and what is read or
-        returned outside becomes an output. What is found in the graph about these nodes can be tried out on
-        the region.
+        Constants they read come along; all else they read becomes an input, as do the results of the nodes
+        ``beside`` them, and what is read or returned outside becomes an output. What is found in the graph
+        about these nodes can be tried out on the region.
         """
         inside = set(nodes)
         part = Graph(replace(self.header))
         part._reserved, part._next_node = self._reserved, self._next_node
-        sources = {v.node for n in inside for v in self.operands(n) if v is not None} - inside
+        sources = {v.node for n in inside for v in self.operands(n) if v is not None}.union(beside) - inside
         for node in sorted(inside | sources):
-            kept = node in inside or isinstance(self.op(node), Constant)
-            part.nx.add_node(node, op=self.op(node) if kept else Input())
+            part.nx.add_node(node, op=self.op(node) if node in inside else self._seen_from_outside(node))
             part._node_infos[node] = self._node_infos[node]
             part._value_infos[node] = list(self._value_infos[node])
             part._operands[node] = []
@@ -319,6 +307,11 @@ class Graph:
         part.inputs = tuple(v for n in sorted(sources) for v in self.results(n) if not self.constant(v))
         part.outputs = tuple(v for n in sorted(inside) for v in self.results(n) if self._leaves(v, inside))
         return part
+
+    def _seen_from_outside(self, node: int) -> Op:
+        """What stands for a node in a region that only reads it."""
+        tensor = self.constant(Value(node, 0))
+        return Input() if tensor is None else Constant(tensor=tensor)
 
     def _leaves(self, value: Value, inside: set[int]) -> bool:
         return self.is_output(value) or any(use.node not in inside for use in self.readers(value))
@@ -376,6 +369,10 @@ class Graph:
             self._by_name.pop(old.name, None)
             self._claim(info.name, value)
         self._value_infos[value.node][value.output] = info
+
+    def set_op(self, node: int, op: Op) -> None:
+        """Put another operation, with as many results, in a node's place."""
+        self.nx.nodes[node]["op"] = op
 
     def reserve(self, names: Iterable[str]) -> None:
         """Keep names that are used inside subgraphs from being given to new values."""

@@ -12,11 +12,12 @@ def check(graph: Graph) -> None:
 
     Sound: acyclic; every required operand slot filled, by a result that exists, and no slot twice; the
     recorded types admitted by what the operations infer; inputs made by Input nodes; outputs that exist and
-    have names.
+    have names; all that in the bodies of control flow too, with an operand for each value they capture.
     """
     for node in graph.nodes():
         _check_operands(graph, node)
         _check_types(graph, node)
+        _check_bodies(graph, node)
     for value in (*graph.inputs, *graph.captures):
         if not isinstance(graph.producer(value), Input):
             raise InvalidModel(
@@ -46,6 +47,19 @@ def _check_operands(graph: Graph, node: int) -> None:
     required = slots_of(op).names[: slots_of(op).required]
     if not isinstance(op, Opaque) and (absent := [name for name in missing if name in required]):
         raise InvalidModel(graph.describe(node), found=f"no {absent[0]}", expected=f"operands {required}")
+
+
+def _check_bodies(graph: Graph, node: int) -> None:
+    op = graph.op(node)
+    if not isinstance(op, Opaque) or not op.subgraphs:
+        return
+    count = sum(len(body.captures) for body in op.subgraphs.values())
+    given = len(graph.operands(node)[op.arity :])
+    if given != count:
+        found = f"{given} captured operands"
+        raise InvalidModel(graph.describe(node), found=found, expected=f"{count}, one for each capture")
+    for body in op.subgraphs.values():
+        check(body)
 
 
 def _check_types(graph: Graph, node: int) -> None:

@@ -7,9 +7,9 @@ share memory, all of it happens in this one.
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,20 @@ import loky
 
 from convgraph.ir.tensor import Array
 from convgraph.numerics.compare import Disagreement, Verification, verify_models
-from convgraph.numerics.session import ModelSource, TimedOut, Unverifiable, openable, run_model, runtime_name
+from convgraph.numerics.judge import Judged
+from convgraph.numerics.operators import Library, libraries, loading
+from convgraph.numerics.session import (
+    ModelSource,
+    TimedOut,
+    Unverifiable,
+    check_libraries,
+    openable,
+    run_each,
+    run_model,
+    runtime_name,
+    unloadable,
+)
+from convgraph.numerics.values import compared_values
 
 _GRACE = 30.0  # seconds past the time allowed, in which the runtime may still come back by itself
 _LONGEST_RUN = 20.0  # seconds for a model without inputs
@@ -42,9 +55,29 @@ def verify_contained(before: ModelSource, after: ModelSource, **bounds: Any) -> 
         except MemoryError as error:
             return _unverified(f"not enough memory to compare ({error})")
         except BrokenProcessPool as error:
+            if bounds.get("suspects") is not None:  # it may have been on a fault of our making
+                return verify_contained(*models, **{**bounds, "suspects": None})
             if (signal := _signal(error)).startswith(_KILLED):
                 return _unverified(f"onnxruntime was killed ({signal}), as systems do when memory runs out")
             return _blamed(f"onnxruntime crashed ({signal})", models[0], bounds=bounds)
+
+
+@contextmanager
+def custom_operators(paths: Sequence[Library]) -> Iterator[None]:
+    """Have every session opened in the block, in the worker too, know the operators of these libraries.
+
+    They are tried in the worker first. Raises InvalidModel for one that does not load.
+    """
+    with loading(paths):
+        if paths:
+            try:
+                _apart(check_libraries, seconds=_LONGEST_RUN)
+            except TimeoutError as error:
+                raise unloadable(", ".join(libraries()), "does not come back when loaded") from error
+            except BrokenProcessPool as error:
+                reason = f"crashes when loaded ({_signal(error)})"
+                raise unloadable(", ".join(libraries()), reason) from error
+        yield
 
 
 def _anywhere(model: str | bytes) -> str | bytes:
@@ -68,15 +101,39 @@ def run_contained(model: ModelSource) -> dict[str, Array]:
 
     Raises Unverifiable also when onnxruntime crashes on it or does not come back.
     """
-    with ExitStack() as stack:
-        try:
-            return _apart(run_model, _anywhere(openable(model, stack)), {}, seconds=_LONGEST_RUN)
-        except TimeoutError as error:
-            found = "a run that does not end"
-            raise TimedOut("model", found=found, expected=f"one within {_LONGEST_RUN:g} s") from error
-        except BrokenProcessPool as error:
-            found = f"a crash of onnxruntime ({_signal(error)})"
-            raise Unverifiable("model", found=found, expected="a run to the end") from error
+    return _run_apart(run_model, model, {})
+
+
+def run_each_contained(model: ModelSource, feeds: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
+    """Every output of a model for each of the feeds, in another process; raises as ``run_contained`` does."""
+    return _run_apart(run_each, model, feeds)
+
+
+def compare_contained(before: ModelSource, after: ModelSource, **bounds: Any) -> list[Judged]:
+    """``compared_values`` in another process; raises Unverifiable also when onnxruntime crashes or hangs."""
+    limit = bounds.get("timeout")
+    seconds = None if limit is None else limit + _GRACE
+    with ExitStack() as stack, _survived(seconds):
+        models = _anywhere(openable(before, stack)), _anywhere(openable(after, stack))
+        return _apart(compared_values, *models, seconds=seconds, **bounds)
+
+
+def _run_apart(function: Callable[..., _Answer], model: ModelSource, feeds: object) -> _Answer:
+    with ExitStack() as stack, _survived(_LONGEST_RUN):
+        return _apart(function, _anywhere(openable(model, stack)), feeds, seconds=_LONGEST_RUN)
+
+
+@contextmanager
+def _survived(seconds: float | None) -> Iterator[None]:
+    """Say in our words that the worker was lost."""
+    try:
+        yield
+    except TimeoutError as error:
+        found = "a run that does not end"
+        raise TimedOut("model", found=found, expected=f"one within {seconds:g} s") from error
+    except BrokenProcessPool as error:
+        found = f"a crash of onnxruntime ({_signal(error)})"
+        raise Unverifiable("model", found=found, expected="a run to the end") from error
 
 
 def _apart(
@@ -85,7 +142,7 @@ def _apart(
     """What a function returns in the worker. Raises TimeoutError, the worker ended, when it takes longer."""
     try:
         worker = loky.get_reusable_executor(max_workers=1, timeout=None, env=_QUIET, initializer=_settle)
-        answer = worker.submit(function, *arguments, **options)
+        answer = worker.submit(_with_libraries, libraries(), function, *arguments, **options)
     except (OSError, NotImplementedError):  # no shared memory, so no way to talk to another process
         return function(*arguments, **options)
     try:
@@ -94,6 +151,14 @@ def _apart(
         worker.shutdown(kill_workers=True)
         raise
     return result
+
+
+def _with_libraries(
+    paths: Sequence[str], function: Callable[..., _Answer], *arguments: object, **options: object
+) -> _Answer:
+    """What a function returns where the libraries of the calling process hold."""
+    with loading(paths):
+        return function(*arguments, **options)
 
 
 def _settle() -> None:

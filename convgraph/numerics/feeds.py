@@ -9,7 +9,7 @@ import math
 import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,6 +20,7 @@ from onnx import numpy_helper
 
 from convgraph.errors import InvalidModel
 from convgraph.ir.tensor import Array, DataType, Shape, TensorType
+from convgraph.numerics.images import from_pictures, pictures
 from convgraph.numerics.sizes import Sizes, sized
 
 Feeds = Mapping[str, Array]
@@ -35,12 +36,15 @@ _TOKENS = ("a", "bc", "def", "convolution")
 class Manner:
     """How the elements are drawn.
 
-    ``ceiling``: integers lie in [0, ceiling), or, ``wide``, in [-ceiling, ceiling), those of at most 8 bits
-    in all of their range. ``gain`` scales floats, ``positive`` takes their magnitude: for a model that
-    overflows, or that takes a logarithm, on what its trial's character asks for.
+    ``character`` is that of the first sample, ``others`` those of the samples after it as far as they go; the
+    samples that are left have the first one's. ``ceiling``: integers lie in [0, ceiling), or, ``wide``, in
+    [-ceiling, ceiling), those of at most 8 bits in all of their range. ``gain`` scales floats, ``positive``
+    takes their magnitude: for a model that overflows, or that takes a logarithm, on what its trial's
+    character asks for.
     """
 
     character: str = "normal"
+    others: tuple[str, ...] = ()
     ceiling: int = 64
     wide: bool = False
     gain: float = 1.0
@@ -61,12 +65,27 @@ def _large(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 def _impulses(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Zero but at the corners of the spatial axes (of all axes of a vector or matrix)."""
-    corner = [(np.arange(n) == 0) | (np.arange(n) == n - 1) for n in shape[2 if len(shape) > 2 else 0 :]]
-    mask = np.ones((), dtype=bool)
-    for axis in corner:
-        mask = mask[..., None] & axis
-    return 3.0 * rng.standard_normal(shape) * mask
+    """Zero but at the corners of the spatial axes and in the middle of each edge and face."""
+    extent = _spatial(shape)
+    places = np.ones((), dtype=bool), np.ones((), dtype=bool)
+    for n in extent:
+        middle = np.arange(n) == n // 2
+        end = (np.arange(n) == 0) | (np.arange(n) == n - 1)
+        places = places[0][..., None] & (end | middle), places[1][..., None] & (middle & ~end)
+    return 3.0 * rng.standard_normal(shape) * (places[0] & ~places[1])
+
+
+def _checkerboard(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """One number for each sample and channel, its sign changing from each position to the next."""
+    extent = _spatial(shape)
+    signs = 1.0 - 2.0 * (np.indices(extent).sum(axis=0) % 2)
+    heights = rng.standard_normal(shape[: len(shape) - len(extent)])
+    return np.asarray(heights.reshape(*heights.shape, *(1 for _ in extent)) * signs)
+
+
+def _spatial(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The lengths of the spatial axes; of all axes of a vector or matrix."""
+    return shape[2 if len(shape) > 2 else 0 :]
 
 
 def _constant(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -85,13 +104,21 @@ CHARACTERS: Mapping[str, Callable[[np.random.Generator, tuple[int, ...]], Array]
         "impulses": _impulses,
         "tiny": _tiny,
         "constant": _constant,
+        "checkerboard": _checkerboard,
     }
 )
+_OTHERS = ("tiny", "impulses", "checkerboard", "constant")
 
 
 def character_of(trial: int) -> str:
     """The character of a trial: the first three are normal, sparse and large; then they go round."""
     return tuple(CHARACTERS)[trial % len(CHARACTERS)]
+
+
+def others_of(trial: int) -> tuple[str, ...]:
+    """The characters of the samples of a trial after its first: across the first trials, each in turn."""
+    start = max(0, trial - 1) % len(_OTHERS)
+    return _OTHERS[start:] + _OTHERS[:start]
 
 
 def make_feeds(
@@ -101,17 +128,20 @@ def make_feeds(
     sizes: Sizes,
     seed: int,
     manner: Manner,
+    bounds: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, Array]:
     """One array for each input; the same seed, sizes and manner always give the same ones.
 
-    Raises MemoryError for more elements than there are addresses, too.
+    ``bounds`` are ceilings of single inputs, where they are known. Raises MemoryError for more elements than
+    there are addresses, too.
     """
     rng = np.random.default_rng(seed)
     whole = {name: sized(shapes[name], sizes=sizes) for name in types}
     for name, shape in whole.items():
         if math.prod(shape) > _ADDRESSES:
             raise MemoryError(f"{name} has the shape {shape}")
-    return {name: _draw(rng, type_.dtype, whole[name], manner) for name, type_ in types.items()}
+    manners = {name: replace(manner, ceiling=bounds.get(name, manner.ceiling)) for name in types}
+    return {name: _draw(rng, type_.dtype, whole[name], manners[name]) for name, type_ in types.items()}
 
 
 def _draw(rng: np.random.Generator, dtype: DataType, shape: tuple[int, ...], manner: Manner) -> Array:
@@ -122,8 +152,17 @@ def _draw(rng: np.random.Generator, dtype: DataType, shape: tuple[int, ...], man
     if not dtype.is_float and dtype not in (DataType.COMPLEX64, DataType.COMPLEX128):
         low, high = _integers(dtype, manner)
         return rng.integers(low, high, size=shape).astype(dtype.numpy)
-    drawn = manner.gain * CHARACTERS[manner.character](rng, shape)
+    drawn = manner.gain * _samples(rng, shape, manner)
     return np.asarray(np.abs(drawn) if manner.positive else drawn).astype(dtype.numpy)
+
+
+def _samples(rng: np.random.Generator, shape: tuple[int, ...], manner: Manner) -> Array:
+    """Floats, each sample of a batch of its own character."""
+    drawn = CHARACTERS[manner.character](rng, shape)
+    if len(shape) > 1:
+        for sample, other in zip(range(1, shape[0]), manner.others, strict=False):
+            drawn[sample] = CHARACTERS[other](rng, (1, *shape[1:]))[0]
+    return drawn
 
 
 def _integers(dtype: DataType, manner: Manner) -> tuple[int, int]:
@@ -186,7 +225,9 @@ def _data_set(folder: Path, inputs: Sequence[str]) -> dict[str, Array]:
     files = [folder / f"input_{number}.pb" for number in range(len(inputs))]
     present = list(itertools.takewhile(Path.exists, files))
     if not present:
-        raise InvalidModel(str(folder), found="no input_0.pb", expected="an ONNX test data set")
+        raise InvalidModel(
+            str(folder), found="no input_0.pb and no picture", expected="an ONNX test data set, or pictures"
+        )
     return dict(_named_tensor(file, name) for file, name in zip(present, inputs, strict=False))
 
 
@@ -199,9 +240,19 @@ def _named_tensor(file: Path, name: str) -> tuple[str, Array]:
         raise InvalidModel(str(file), found=str(error), expected="a serialised TensorProto") from error
 
 
-def read_feeds(path: str | os.PathLike[str], *, inputs: Sequence[str]) -> list[dict[str, Array]]:
-    """Feeds from an ``.npz`` file or from an ONNX test data folder."""
-    return from_folder(path, inputs=inputs) if Path(path).is_dir() else [from_npz(path)]
+def read_feeds(
+    path: str | os.PathLike[str], *, inputs: Mapping[str, TensorType | None]
+) -> list[dict[str, Array]]:
+    """Feeds from an ``.npz`` file, an ONNX test data folder or a folder of pictures.
+
+    ``inputs`` are those of the model, in order. Raises InvalidModel for anything else.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return [from_npz(path)]
+    if pictures(folder) and not [*folder.glob("input_0.pb"), *folder.glob("test_data_set_*")]:
+        return from_pictures(folder, inputs=inputs)
+    return from_folder(path, inputs=list(inputs))
 
 
 def check_feeds(feeds: Sequence[Feeds], *, types: Mapping[str, TensorType | None], known: set[str]) -> None:

@@ -16,16 +16,18 @@ from convgraph.numerics.tolerance import LEAST, TIGHT, is_exact, tolerance
 class Limits:
     """The errors allowed in the results of ``model``.
 
-    ``lengths`` are the accumulated roundings of each output. ``rtol`` and ``atol`` replace what is derived
+    ``lengths`` are the accumulated roundings of each output, ``singles`` those of the longest sum alone on
+    the way to it, read off the model when they are needed. ``rtol`` and ``atol`` replace what is derived
     from them; ``rtol`` has no meaning for a type that is exact, where a result is an index as likely as a
-    quantity.
+    quantity. ``coarse`` makes do with what is derived, without measuring.
     """
 
     model: onnx.ModelProto
     lengths: Mapping[str, float]
     rtol: float | None
     atol: float | None
-    _singles: Mapping[str, float] = field(default_factory=dict)
+    coarse: bool = False
+    singles: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def are_given(self) -> bool:
@@ -51,11 +53,11 @@ class Limits:
 
         A result too small to show how far it moves has the derived bound at once.
         """
-        if want.size < MEMBERS:
+        if self.coarse or want.size < MEMBERS:
             return self.derived(place, want)
-        if not self._singles:
-            self._singles = model_lengths(self.model, combine=max)
-        return _bound(want, length=_looked_up(self._singles, place), safety=LEAST)
+        if not self.singles:
+            self.singles = model_lengths(self.model, combine=max)
+        return _bound(want, length=_looked_up(self.singles, place), safety=LEAST)
 
 
 def _bound(want: Array, *, length: float, safety: float) -> Bound:

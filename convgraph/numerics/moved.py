@@ -4,7 +4,6 @@ Large ones, and those that lay in a file beside the model, go through a file of 
 """
 
 import math
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,9 +14,11 @@ import onnx
 from onnx import TensorProto, numpy_helper
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
+from convgraph.held import temporary_folder
 from convgraph.ir.tensor import Array
+from convgraph.numerics.placed import folder_of
 from convgraph.numerics.session import ModelSource, TimedOut, Unverifiable
-from convgraph.numerics.structure import computed, read, tensors_of
+from convgraph.numerics.structure import computed, named_tensors, read
 
 Move = Callable[[Array], Array]
 
@@ -46,10 +47,9 @@ def with_moved_weights(source: ModelSource, *, move: Move, deadline: float | Non
     """
     model = onnx.ModelProto()
     model.CopyFrom(read(source))
-    beside = Path() if isinstance(source, (bytes, onnx.ModelProto)) else Path(source).parent
-    with tempfile.TemporaryDirectory(prefix="convgraph-") as folder:
+    with temporary_folder() as folder:
         try:
-            path = _written(model, beside, move=move, into=Path(folder), deadline=deadline)
+            path = _written(model, folder_of(source), move=move, into=folder, deadline=deadline)
         except OSError as error:
             found = f"no room for a copy with other weights ({error.strerror})"
             raise Unverifiable("the original", found=found, expected=f"room in {folder}") from error
@@ -62,7 +62,7 @@ def _written(
     """Replace the weights of a message, and write it to the folder if some went into a file there."""
     weights = _weight_names(model)
     with (into / _DATA).open("wb") as file:
-        for tensor, name in _named(model):
+        for tensor, name in named_tensors(model):
             if deadline is not None and time.monotonic() >= deadline:
                 raise TimedOut("the original", found="no time left", expected="its weights moved")
             if name not in weights and not uses_external_data(tensor):
@@ -104,17 +104,9 @@ def _put(tensor: TensorProto, file: IO[bytes]) -> TensorProto:
     return header
 
 
-def _named(model: onnx.ModelProto) -> Iterator[tuple[TensorProto, str]]:
-    """Every tensor of a model, and the value it is; "" for what is inside a node."""
-    yield from ((tensor, tensor.name) for tensor in model.graph.initializer)
-    for node in model.graph.node:
-        name = node.output[0] if node.op_type == "Constant" and node.output else ""
-        yield from ((tensor, name) for tensor in tensors_of(node))
-
-
 def _weight_names(model: onnx.ModelProto) -> set[str]:
     """The constants that are numbers of the function, none that may steer a size."""
-    vectors = {name for tensor, name in _named(model) if math.prod(tensor.dims) > 1}
+    vectors = {name for tensor, name in named_tensors(model) if math.prod(tensor.dims) > 1}
     data = computed(model)
     names: set[str] = set()
     for node in model.graph.node:

@@ -1,188 +1,196 @@
-"""Seeded faults: models that are almost another model, to measure what a comparison can see.
+"""What would a comparison have caught? Seeded faults in the very model that it found equal are compared, too.
 
-Each kind of fault is one that a wrong rewrite would make. A comparison that calls any of them equal is blind
-to it.
+A fault that nothing tells from the original is tried again on further inputs, of a character that the
+comparison lacked: large enough to wake what a bias puts to sleep, small enough not to saturate. Those that
+show one are kept: the model itself has to pass on them as well.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from convgraph.ir.tensor import Array
+from convgraph.ir.tensor import DataType
+from convgraph.numerics.check import Check
+from convgraph.numerics.deviation import is_finite
+from convgraph.numerics.faults import Patient
+from convgraph.numerics.feeds import CHARACTERS, Feeds
+from convgraph.numerics.placed import folder_of
+from convgraph.numerics.reference import Trial
+from convgraph.numerics.session import Spent, Unverifiable
+from convgraph.numerics.verdict import Attempt, Power
 
-SCALED = 1.001
-_CONVOLUTIONS = ("Conv", "ConvTranspose")
-_ORDERED = ("Sub", "Div", "Concat", "MatMul")  # operations whose first two operands may not change places
+KINDS = (
+    "tap moved",
+    "weight scaled",
+    "bias entry dropped",
+    "channels swapped",
+    "padding shifted",
+    "activation dropped",
+)
+"""What a rewrite of a convolution could get wrong."""
+
+_SHARE = 0.5  # of the time: what is left is for a second look at what was missed,
+_ENOUGH = 12  # or for trying so many at all
+_AWAKE = 1000.0  # gain that brings most channels past the bias that keeps them at zero
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """A model with one thing wrong, and what that is."""
+class Suspects:
+    """Where faults are to be tried: nodes by their first result, and the rewrites that were at work there.
 
-    kind: str
-    description: str
-    model: ModelProto
-
-
-Draw = np.random.Generator
-_Break = Callable[[ModelProto, Draw], str | None]
-
-
-def faults(model: ModelProto, *, seed: int = 0) -> Iterator[Fault]:
-    """One fault of every kind that the model offers a place for; the same seed picks the same places.
-
-    The model itself stays as it is. Weights have to be initializers of the model's own file.
+    ``full``: every fault, however long that takes; else a sample in the time that the comparison took.
     """
-    for number, (kind, break_) in enumerate(KINDS.items()):
-        broken = ModelProto()
-        broken.CopyFrom(model)
-        description = break_(broken, np.random.default_rng([seed, number]))
-        if description is not None:
-            yield Fault(kind=kind, description=description, model=broken)
+
+    rewrites: Mapping[str, tuple[str, ...]]
+    full: bool = False
 
 
-def _pick(nodes: Sequence[NodeProto], draw: Draw) -> NodeProto | None:
-    return nodes[int(draw.integers(len(nodes)))] if nodes else None
+def measured_power(
+    check: Check, trials: Sequence[Trial], suspects: Suspects, *, seconds: float
+) -> tuple[Power, list[Trial]]:
+    """How many faults a check that was passed tells from the original, of those there was time for.
+
+    ``seconds`` are for a sample: none is begun later. Returns the further trials that showed a fault, too.
+    Raises Different when the model itself does not pass on one.
+    """
+    start = time.monotonic()
+    patient = Patient.of(check.models.new, folder=folder_of(check.models.after))
+    allowed = math.inf if suspects.full else seconds
+    hunt = _Hunt(check=check, patient=patient, trials=trials, start=start, allowed=allowed)
+    complete = hunt.begin(suspects)
+    hunt.look_again()
+    attempts = tuple(replace(p.attempt, caught=p not in hunt.missed) for p in hunt.tried)
+    power = Power(attempts=attempts, full=complete, seconds=time.monotonic() - start)
+    return power, hunt.telling
 
 
-def _called(node: NodeProto) -> str:
-    return f"{node.op_type} {node.name or node.output[0]}"
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A fault to try: the number of a node of the model, and what is said of it."""
+
+    node: int
+    attempt: Attempt
 
 
-def _drop_activation(model: ModelProto, draw: Draw) -> str | None:
-    """Identity where there was a Relu."""
-    node = _pick([n for n in model.graph.node if n.op_type == "Relu"], draw)
-    if node is None:
-        return None
-    node.op_type = "Identity"
-    return f"Identity for Relu {node.name or node.output[0]}"
+@dataclass(slots=True, kw_only=True)
+class _Hunt:
+    """The search for faults that a check does not see, in the seconds ``allowed``; memory may end it, too."""
+
+    check: Check
+    patient: Patient
+    trials: Sequence[Trial]
+    start: float
+    allowed: float
+    tried: list[_Place] = field(default_factory=list)
+    missed: list[_Place] = field(default_factory=list)
+    telling: list[Trial] = field(default_factory=list)
+
+    def begin(self, suspects: Suspects) -> bool:
+        """Try the faults on the trials of the check; False where time did not suffice for all."""
+        for place in _sample(self.patient, suspects, seed=self.check.seed):
+            if self._is_over(_SHARE if self.missed or len(self.tried) >= _ENOUGH else 1.0):
+                return False
+            try:
+                caught = self._is_caught(place, self.check, self.trials)
+            except (Spent, MemoryError):
+                return False
+            if caught is not None:
+                self.tried.append(place)
+                self.missed += [] if caught else [place]
+        return True
+
+    def look_again(self) -> None:
+        """Try what was missed on further trials, which the model itself has to pass, too."""
+        for number, (character, gain) in enumerate(_further(self.trials), start=len(self.trials)):
+            if not self.missed or self._is_over():
+                return
+            try:
+                self._look(character, gain, number=number)
+            except (Spent, MemoryError):
+                return
+            except Unverifiable:
+                continue  # what the original does not take, or answers with what tells nothing
+
+    def _is_over(self, share: float = 1.0) -> bool:
+        return time.monotonic() - self.start >= share * self.allowed
+
+    def _look(self, character: str, gain: float, *, number: int) -> None:
+        check, seed = _fresh(self.check), self.check.seed + number
+        feeds = _drawn(self.trials[0].feeds, character, gain=gain, seed=seed)
+        (given,) = check.reference_trials(0, [feeds])
+        if not all(map(is_finite, given.results.values())):
+            return
+        named = character if gain == 1.0 else f"{character} times {gain:g}"
+        trials = [replace(given, number=number, character=named, seed=seed)]
+        check.compare(trials)
+        missed = len(self.missed)
+        for place in tuple(self.missed):
+            if not self._is_over() and self._is_caught(place, check, trials):
+                self.missed.remove(place)
+        self.telling += trials if len(self.missed) < missed else []
+
+    def _is_caught(self, place: _Place, check: Check, trials: Sequence[Trial]) -> bool | None:
+        """Whether a check tells a fault from the original; None where there is no place for it."""
+        fault = self.patient.broken(place.attempt.kind, at=place.node, seed=check.seed)
+        if fault is None:
+            return None
+        try:
+            return check.disagreement(self.patient.opened(fault), trials) is not None
+        except Spent:
+            raise
+        except Unverifiable:
+            return True  # what cannot be compared is not taken for equal
 
 
-def _add_activation(model: ModelProto, draw: Draw) -> str | None:
-    """A Relu where there was an Identity, or behind the last convolution."""
-    node = _pick([n for n in model.graph.node if n.op_type == "Identity"], draw)
-    if node is not None:
-        node.op_type = "Relu"
-        return f"Relu for Identity {node.name or node.output[0]}"
-    places = [i for i, n in enumerate(model.graph.node) if n.op_type in _CONVOLUTIONS]
-    if not places:
-        return None
-    conv = model.graph.node[places[-1]]
-    name = conv.output[0]
-    conv.output[0] = f"{name}_before_relu"
-    model.graph.node.insert(places[-1] + 1, helper.make_node("Relu", [conv.output[0]], [name]))
-    return f"a Relu behind {_called(conv)}"
+def _sample(patient: Patient, suspects: Suspects, *, seed: int) -> Iterator[_Place]:
+    """The faults in an order in which each kind comes up early at the work of each rewrite."""
+    nodes = [(n, node.output[0]) for n, node in enumerate(patient.model.graph.node) if node.output]
+    places = [
+        _Place(n, Attempt(kind=kind, at=name, rewrites=suspects.rewrites[name]))
+        for kind in KINDS
+        for n, name in nodes
+        if name in suspects.rewrites
+    ]
+    seen: Counter[object] = Counter()
+    turns: list[tuple[int, int]] = []
+    for index in np.random.default_rng(seed).permutation(len(places)):
+        attempt = places[index].attempt
+        turns.append((seen[attempt.kind, attempt.rewrites], int(index)))
+        seen[attempt.kind, attempt.rewrites] += 1
+    yield from (places[index] for _, index in sorted(turns, key=lambda turn: turn[0]))
 
 
-def _swap_channels(model: ModelProto, draw: Draw) -> str | None:
-    """Two output channels of a weight in each other's place."""
-
-    def swapped(weight: Array) -> Array:
-        first, second = draw.choice(len(weight), size=2, replace=False)
-        order = np.arange(len(weight))
-        order[[first, second]] = second, first
-        return np.asarray(weight[order])
-
-    return _change_weight(model, draw, swapped, what="two channels swapped")
+def _further(trials: Sequence[Trial]) -> Iterator[tuple[str, float]]:
+    """Characters, with a gain, of inputs unlike those of the trials; none beside the user's own."""
+    if any(trial.seed is None for trial in trials):
+        return
+    yield "normal", _AWAKE
+    known = {trial.character for trial in trials}
+    yield from ((character, 1.0) for character in CHARACTERS if character not in known)
 
 
-def _scale_weight(model: ModelProto, draw: Draw) -> str | None:
-    """Every element of a weight a thousandth larger."""
-    return _change_weight(model, draw, lambda w: w * np.asarray(SCALED, w.dtype), what=f"times {SCALED}")
-
-
-def _move_tap(model: ModelProto, draw: Draw) -> str | None:
-    """A kernel moved by one tap along its last axis."""
-    return _change_weight(model, draw, lambda w: np.roll(w, 1, axis=-1), what="moved by one tap")
-
-
-def _drop_bias_entry(model: ModelProto, draw: Draw) -> str | None:
-    """The largest entry of a bias zero."""
-
-    def dropped(bias: Array) -> Array:
-        changed = bias.copy()
-        changed.reshape(-1)[np.argmax(np.abs(bias.astype(np.float64)))] = 0
-        return changed
-
-    return _change_weight(model, draw, dropped, slot=2, what="without its largest entry")
-
-
-def _change_weight(
-    model: ModelProto, draw: Draw, change: Callable[[Array], Array], *, what: str, slot: int = 1
-) -> str | None:
-    """Change an initializer that a convolution reads, where the change makes a difference."""
-    tensors = {t.name: t for t in model.graph.initializer}
-    nodes = [n for n in model.graph.node if n.op_type in _CONVOLUTIONS and len(n.input) > slot]
-    for place in draw.permutation(len(nodes)):
-        node = nodes[int(place)]
-        tensor = tensors.get(node.input[slot])
-        if tensor is not None and _alter(tensor, change):
-            return f"{'bias' if slot == 2 else 'weight'} of {_called(node)} {what}"
-    return None
-
-
-def _alter(tensor: TensorProto, change: Callable[[Array], Array]) -> bool:
-    data = numpy_helper.to_array(tensor)
-    if len(data) < 2:
-        return False
-    changed = np.ascontiguousarray(change(data))
-    tensor.CopyFrom(numpy_helper.from_array(changed, tensor.name))
-    return not np.array_equal(data, changed)
-
-
-def _shift_padding(model: ModelProto, draw: Draw) -> str | None:
-    """One row of padding moved from the beginning of an axis to its end."""
-    node = _pick([n for n in model.graph.node if _first_pad(n) is not None], draw)
-    if node is None:
-        return None
-    pads = next(a for a in node.attribute if a.name == "pads")
-    axis = _first_pad(node) or 0
-    pads.ints[axis] -= 1
-    pads.ints[axis + len(pads.ints) // 2] += 1
-    return f"padding of {_called(node)} shifted by one on spatial axis {axis}"
-
-
-def _first_pad(node: NodeProto) -> int | None:
-    """The first axis with padding at its beginning, of a node whose padding is an attribute."""
-    pads = next((list(a.ints) for a in node.attribute if a.name == "pads"), [])
-    return next((axis for axis, begin in enumerate(pads[: len(pads) // 2]) if begin > 0), None)
-
-
-def _permute_outputs(model: ModelProto, draw: Draw) -> str | None:
-    """Two graph outputs in each other's place, names staying."""
-    outputs = list(model.graph.output)
-    if len(outputs) < 2:
-        return None
-    first, second = (outputs[int(i)].name for i in draw.choice(len(outputs), size=2, replace=False))
-    renamed = {first: second, second: first}
-    for node in model.graph.node:
-        node.output[:] = [renamed.get(name, name) for name in node.output]
-        node.input[:] = [renamed.get(name, name) for name in node.input]
-    return f"outputs {first} and {second} permuted"
-
-
-def _swap_operands(model: ModelProto, draw: Draw) -> str | None:
-    """The first two operands of an operation that is not commutative exchanged."""
-    node = _pick([n for n in model.graph.node if n.op_type in _ORDERED and len(set(n.input)) > 1], draw)
-    if node is None:
-        return None
-    node.input[0], node.input[1] = node.input[1], node.input[0]
-    return f"operands of {_called(node)} exchanged"
-
-
-KINDS: Mapping[str, _Break] = MappingProxyType(
-    {
-        "activation dropped": _drop_activation,
-        "activation added": _add_activation,
-        "channels swapped": _swap_channels,
-        "padding shifted": _shift_padding,
-        "weight scaled": _scale_weight,
-        "bias entry dropped": _drop_bias_entry,
-        "tap moved": _move_tap,
-        "outputs permuted": _permute_outputs,
-        "operands exchanged": _swap_operands,
+def _drawn(feeds: Feeds, character: str, *, gain: float, seed: int) -> Feeds:
+    """Feeds of the same types and sizes with other floats."""
+    rng = np.random.default_rng(seed)
+    return {
+        name: (gain * CHARACTERS[character](rng, array.shape)).astype(array.dtype)
+        if DataType.of(array.dtype).is_float
+        else array
+        for name, array in feeds.items()
     }
-)
+
+
+def _fresh(check: Check) -> Check:
+    """A check of the same models that has seen nothing yet."""
+    return Check(
+        models=check.models,
+        limits=check.limits,
+        seed=check.seed,
+        deadline=check.deadline,
+        names_are_kept=check.names_are_kept,
+        meaning=check.meaning,
+    )

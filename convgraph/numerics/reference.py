@@ -8,19 +8,23 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 from onnx import ModelProto, ValueInfoProto
 
 from convgraph.ir.tensor import MOST_AXES, Array, DataType, Dim, Shape, TensorType
 from convgraph.numerics.deviation import has_finite, is_constant, is_finite, leaves, same_bits
-from convgraph.numerics.feeds import Feeds, Manner, character_of, make_feeds, perturbed
+from convgraph.numerics.feeds import Feeds, Manner, character_of, make_feeds, others_of, perturbed
 from convgraph.numerics.session import ModelSource, Session, TimedOut, Unverifiable
-from convgraph.numerics.sizes import candidates, open_shapes
-from convgraph.numerics.structure import computed, readers, required_inputs, tensor_type
+from convgraph.numerics.shapes import types_on
+from convgraph.numerics.sizes import candidates, open_shapes, sized, smallest
+from convgraph.numerics.structure import computed, index_bounds, readers, required_inputs, tensor_type
 from convgraph.numerics.tolerance import is_exact
 
 _CEILINGS = (64, 8, 2, 1)  # integer inputs lie below; smaller where a run refuses an index
 _CALM = 0.03  # gain that brings large feeds down to about 1
 _FEW = 256  # indices or truth values: fewer hide a fault that moves what they are chosen from a little
+_MOST_RETURNED = 1 << 22  # elements of all outputs together
+_MOST_INSIDE = 1 << 27  # elements of one value
 _ATTEMPTS = 60  # runs to find sizes that a model accepts
 
 
@@ -128,14 +132,19 @@ class Reference:
         return trials
 
     def seeded(self, *, trials: int, seed: int, overridable: Mapping[str, Array]) -> list[Trial]:
-        """``trials`` seeded trials, and one more that overrides the initializers in ``overridable``.
+        """``trials`` seeded trials, and one more each for what is left open.
+
+        That is one at the smallest spatial sizes the model takes, and one that overrides the initializers in
+        ``overridable``.
 
         Raises Unverifiable, with the runtime's reason, when the model runs at no size.
         """
         done = [self._trial(number, seed=seed + number) for number in range(trials)]
         self._refuse_random(done)
+        if done:
+            done.extend(self._smallest(number=trials, seed=seed + trials))
         if done and overridable:
-            done.extend(self._overriding(done[0], overridable, number=trials))
+            done.extend(self._overriding(done[0], overridable, number=len(done)))
         return done
 
     def _refuse_random(self, trials: Sequence[Trial]) -> None:
@@ -148,6 +157,23 @@ class Reference:
             if not stable:
                 found = "the original is random: two runs on the same inputs differ"
                 raise Unverifiable("the original", found=found, expected="the same results again")
+
+    def _smallest(self, *, number: int, seed: int) -> Iterator[Trial]:
+        """A trial at the smallest spatial sizes that the model takes; none where they are fixed."""
+        like = next(iter(self._accepted.values()))
+        for sizes in smallest(like.shapes, sizes=like.sizes):
+            setting = replace(like, sizes=sizes, manner=replace(like.manner, others=()))
+            try:
+                trial = self._calmed(self._run(setting, number=number, seed=seed), setting)
+            except TimedOut:
+                raise
+            except Unverifiable:
+                continue
+            # where a value is empty, runtimes differ in what they still accept
+            inside = types_on(self.model, trial.feeds).values()
+            if inside and not any(0 in (type_.shape or ()) for type_ in inside):
+                yield trial
+                return
 
     def _overriding(self, trial: Trial, overridable: Mapping[str, Array], *, number: int) -> Iterator[Trial]:
         seed = (trial.seed or 0) + number
@@ -197,7 +223,30 @@ class Reference:
         raise reason or Unverifiable("the original", found="no size left to try", expected="a run")
 
     def _settings(self, number: int) -> Iterator["_Setting"]:
-        """Fresh settings first, then those that worked before."""
+        """Fresh settings first, then those that worked before; last, fresh ones that take much memory."""
+        vast = []
+        for setting in self._fresh(number):
+            if self._is_vast(setting):
+                vast.append(setting)
+            else:
+                yield setting
+        yield from (
+            replace(s, manner=replace(s.manner, character=character_of(number)))
+            for s in tuple(self._accepted.values())
+        )
+        yield from vast
+
+    def _is_vast(self, setting: "_Setting") -> bool:
+        """Whether a model that leaves its sizes open makes far more of these than a check needs."""
+        if not setting.sizes:
+            return False
+        shapes = {name: sized(shape, sizes=setting.sizes) for name, shape in setting.shapes.items()}
+        feeds = {n: np.broadcast_to(np.empty((), t.dtype.numpy), shapes[n]) for n, t in self._types().items()}
+        inside = {name: type_.size or 0 for name, type_ in types_on(self.model, feeds).items()}
+        returned = sum(inside.get(output.name, 0) for output in self.model.graph.output)
+        return returned > _MOST_RETURNED or max(inside.values(), default=0) > _MOST_INSIDE
+
+    def _fresh(self, number: int) -> Iterator["_Setting"]:
         known = readers(self.model)
         for shapes in open_shapes(self._types(), readers=known):
             for sizes, manner in itertools.product(
@@ -206,14 +255,10 @@ class Reference:
                 setting = _Setting(shapes=shapes, sizes=sizes, manner=manner)
                 if setting.key not in self._failed:
                     yield setting
-        yield from (
-            replace(s, manner=replace(s.manner, character=character_of(number)))
-            for s in tuple(self._accepted.values())
-        )
 
     def _manners(self, number: int) -> list[Manner]:
         """Ranges of integers, largest first; each second trial begins with negative ones, where they work."""
-        normal = Manner(character=character_of(number))
+        normal = Manner(character=character_of(number), others=others_of(number))
         if not any(_is_index(t.dtype) for t in self._types().values()):
             return [normal]
         works = min((s.manner.ceiling for s in self._accepted.values()), default=_CEILINGS[0])
@@ -224,7 +269,12 @@ class Reference:
 
     def _run(self, setting: "_Setting", *, number: int, seed: int) -> Trial:
         feeds = make_feeds(
-            self._types(), shapes=setting.shapes, sizes=setting.sizes, seed=seed, manner=setting.manner
+            self._types(),
+            shapes=setting.shapes,
+            sizes=setting.sizes,
+            seed=seed,
+            manner=setting.manner,
+            bounds=index_bounds(self.model) if setting.manner.ceiling == _CEILINGS[0] else {},
         )
         results = run(self.session, feeds, deadline=self.deadline)
         return Trial(

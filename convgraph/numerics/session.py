@@ -5,13 +5,12 @@ The only module that imports onnxruntime. Nothing here judges results.
 
 import ctypes
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,15 +19,21 @@ import onnxruntime
 from onnx import TensorProto, numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
-from convgraph.errors import ConvgraphError
+from convgraph.errors import ConvgraphError, InvalidModel
+from convgraph.held import temporary_folder
 from convgraph.ir.tensor import Array, DataType
+from convgraph.numerics.operators import UNKNOWN, foreign_operators, libraries, probe
+from convgraph.numerics.placed import Placed
+from convgraph.numerics.structure import read
 
-ModelSource = onnx.ModelProto | bytes | str | os.PathLike[str]
+ModelSource = onnx.ModelProto | bytes | str | os.PathLike[str] | Placed
 Result = Any  # an Array; for sequences, maps and optionals lists, dicts and None as onnxruntime has them
 
 _IN_MEMORY_LIMIT = 1_900_000_000  # bytes: protobuf cannot serialise 2 GB
+_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 _SILENT = 4  # onnxruntime's severity for fatal messages only
 _REASON_LIMIT = 300  # characters
+_MOST_NAMED = 8  # operators in one message
 
 
 def _runtime_errors() -> tuple[type[Exception], ...]:
@@ -82,12 +87,12 @@ class Session:
     ) -> None:
         self.at = at
         options = _options(optimized=optimized, threads=threads)
-        with ExitStack() as stack, _reported(at, "a model that loads", deadline=deadline):
-            opened = openable(source, stack)
-            stack.enter_context(_alarm(deadline, partial(_cancel_load, options), at=at))
-            self._session = onnxruntime.InferenceSession(
-                opened, sess_options=options, providers=["CPUExecutionProvider"]
-            )
+        try:
+            self._session = _loaded(source, options, deadline=deadline, at=at)
+        except Unverifiable as error:
+            if UNKNOWN in error.found:
+                raise _lacking(error, source) from error
+            raise
         self._output_types = {o.name: o.type for o in self._session.get_outputs()}
 
     @property
@@ -124,16 +129,76 @@ class Session:
         return [_array(v) for v in self._session.run_with_ort_values(names, values, options)]
 
 
+def check_libraries() -> None:
+    """Load the libraries of operators that hold here.
+
+    Raises InvalidModel, with the runtime's own reason, for one that cannot be.
+    """
+    for path in libraries():
+        try:
+            onnxruntime.SessionOptions().register_custom_ops_library(path)
+        except _RUNTIME_ERRORS as error:
+            raise unloadable(path, _one_line(error)) from error
+
+
+def unloadable(path: str, reason: str) -> InvalidModel:
+    """The error of a library that does not load."""
+    return InvalidModel(path, found=reason, expected=f"a library of operators for {runtime_name()}")
+
+
 def run_model(source: ModelSource, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """Every output of a model run once, node by node as written.
 
     Raises Unverifiable when the model does not load, does not run or returns something that is no tensor.
     """
-    results = Session(source).run(feeds)
-    for name, result in results.items():
+    (results,) = run_each(source, [feeds])
+    return results
+
+
+def run_each(source: ModelSource, feeds: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
+    """Every output of a model for each of the feeds, as by ``run_model``."""
+    session = Session(source)
+    runs = [session.run(given) for given in feeds]
+    for name, result in chain.from_iterable(results.items() for results in runs):
         if not isinstance(result, np.ndarray):
             raise Unverifiable(name, found=f"a {type(result).__name__}", expected="a tensor")
-    return results
+    return runs
+
+
+def _loaded(
+    source: ModelSource, options: onnxruntime.SessionOptions, *, deadline: float | None, at: str
+) -> onnxruntime.InferenceSession:
+    """The model opened. Raises Unverifiable with the runtime's reason."""
+    with ExitStack() as stack, _reported(at, "a model that loads", deadline=deadline):
+        for path in libraries():
+            options.register_custom_ops_library(path)
+        opened = openable(source, stack)
+        if isinstance(source, Placed):
+            options.add_session_config_entry(_DATA_FOLDER, source.folder)
+        stack.enter_context(_alarm(deadline, partial(_cancel_load, options), at=at))
+        return onnxruntime.InferenceSession(opened, sess_options=options, providers=["CPUExecutionProvider"])
+
+
+def _lacking(error: Unverifiable, source: ModelSource) -> Unverifiable:
+    """The error of a model with operators that the runtime does not know: it names the first alone."""
+    names = [f"{domain}:{name}" for domain, name in foreign_operators(read(source)) if _is_new(domain, name)]
+    if not names:
+        return error
+    named = ", ".join(names[:_MOST_NAMED]) + (
+        f" and {more} more" if (more := len(names) - _MOST_NAMED) > 0 else ""
+    )
+    found = f"operators that {runtime_name()} does not know ({named})"
+    return Unverifiable(error.at, found=found, expected="a library that has them (--custom-ops LIB)")
+
+
+def _is_new(domain: str, op_type: str) -> bool:
+    """Whether the runtime says that it does not know an operator."""
+    options = _options(optimized=False, threads=1)
+    try:
+        _loaded(probe(domain, op_type), options, deadline=None, at=op_type)
+    except Unverifiable as error:
+        return UNKNOWN in error.found
+    return False
 
 
 def _options(*, optimized: bool, threads: int) -> onnxruntime.SessionOptions:
@@ -158,11 +223,13 @@ def openable(source: ModelSource, stack: ExitStack) -> str | bytes:
     """What InferenceSession takes: a path or bytes; a model too big for bytes goes through a folder."""
     if isinstance(source, bytes):
         return source
+    if isinstance(source, Placed):
+        return source.data
     if not isinstance(source, onnx.ModelProto):
         return os.fspath(source)
     if source.ByteSize() <= _IN_MEMORY_LIMIT:
         return bytes(source.SerializeToString())
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    folder = stack.enter_context(temporary_folder())
     copy = onnx.ModelProto()
     copy.CopyFrom(source)  # saving with external data empties the tensors of its argument
     onnx.save_model(copy, folder / "model.onnx", save_as_external_data=True, location="model.data")

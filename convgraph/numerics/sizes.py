@@ -16,7 +16,7 @@ from convgraph.numerics.structure import Reader
 
 Sizes = Mapping[str, int]
 
-_BATCHES = (1, 2, 3)
+_BATCHES = (1, 2, 4)
 _CHANNELS = (3, 1, 2, 4, 8, 16, 32, 64)
 _FEATURES = (16, 10, 64, 100, 128, 1)
 _LONGEST_EXPRESSION = 120  # characters
@@ -37,6 +37,7 @@ _SPATIAL = (
     (8, 4, 2),
     (1, 1, 1),
 )
+_SMALLEST = ((1, 1, 1), (3, 2, 1), (5, 3, 2), (7, 9, 5), (17, 13, 11))
 _RANKS = (4, 2, 3, 1, 5)
 _OPERATORS: Mapping[type[ast.operator], Callable[[int, int], int]] = {
     ast.Add: operator.add,
@@ -89,6 +90,13 @@ def candidates(
             if sizes not in yielded:
                 yielded.append(sizes)
                 yield sizes
+
+
+def smallest(shapes: Mapping[str, Shape], *, sizes: Sizes) -> Iterator[dict[str, int]]:
+    """The sizes with little ones for the open spatial axes, least first; none where there are none."""
+    spatial = {name: axis for name, axis in _axes(shapes, {}).items() if axis.position > 1}
+    for lengths in _SMALLEST if spatial else ():
+        yield {**sizes, **{name: _size(axis, lengths, 1, (0, 0)) for name, axis in spatial.items()}}
 
 
 def _axes(shapes: Mapping[str, Shape], readers: Mapping[str, Reader]) -> dict[str, _Axis]:

@@ -5,7 +5,7 @@ Reads protos as they are, symbolic dimensions included; nothing is imported or c
 
 import operator
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from onnx import helper, shape_inference
 
 from convgraph.errors import InvalidModel
 from convgraph.ir.tensor import DataType, Dim, TensorType
+from convgraph.numerics.placed import Placed
 from convgraph.numerics.tolerance import Step, added_variance, length_in
 
 if TYPE_CHECKING:  # whoever only looks at a message needs no runtime
@@ -23,6 +24,8 @@ if TYPE_CHECKING:  # whoever only looks at a message needs no runtime
 _INFERENCE_LIMIT = 500_000_000  # bytes: shape inference copies the model
 _DEFAULTS_SINCE = 4  # the IR version from which an initializer may be an input that need not be fed
 _MEASURES = ("Shape", "Size")
+_CHOOSES = ("Gather", "GatherElements")
+_REARRANGES = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 _WEIGHTED = (
     "Conv",
     "ConvTranspose",
@@ -41,6 +44,8 @@ def read(source: "ModelSource", *, weights: bool = False) -> onnx.ModelProto:
     """
     if isinstance(source, onnx.ModelProto):
         return source
+    if isinstance(source, Placed):
+        source = source.data
     at = "model" if isinstance(source, bytes) else os.fspath(source)
     try:
         if isinstance(source, bytes):
@@ -63,6 +68,20 @@ def tensors_of(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
         yield from ([attribute.t] if attribute.HasField("t") else attribute.tensors)
         for body in [attribute.g] if attribute.HasField("g") else attribute.graphs:
             yield from tensors_in(body)
+
+
+def named_tensors(model: onnx.ModelProto) -> Iterator[tuple[onnx.TensorProto, str]]:
+    """Every tensor of a model, and the value it is; "" for what is inside a node."""
+    yield from ((tensor, tensor.name) for tensor in model.graph.initializer)
+    for node in model.graph.node:
+        name = node.output[0] if node.op_type == "Constant" and node.output else ""
+        yield from ((tensor, name) for tensor in tensors_of(node))
+
+
+def weight_bytes(model: onnx.ModelProto) -> int:
+    """What the tensors of a model take in memory."""
+    types = (TensorType(DataType(t.data_type), shape=tuple(t.dims)) for t, _ in named_tensors(model))
+    return sum(type_.nbytes or 0 for type_ in types)
 
 
 def tensor_type(info: onnx.ValueInfoProto) -> TensorType | None:
@@ -113,6 +132,21 @@ def computed(model: onnx.ModelProto) -> set[str]:
     return data
 
 
+def index_bounds(model: onnx.ModelProto) -> dict[str, int]:
+    """For each input that chooses from a constant table, how many entries that has; the least of several."""
+    sizes = {name: tuple(tensor.dims) for tensor, name in named_tensors(model)}
+    origins = {name: name for name in required_inputs(model)}
+    bounds: dict[str, int] = {}
+    for node in model.graph.node:
+        if node.op_type in _REARRANGES and node.input[0] in origins:
+            origins[node.output[0]] = origins[node.input[0]]
+        if node.op_type in _CHOOSES and (origin := origins.get(node.input[1])) is not None:
+            axis, shape = _attributes(node).get("axis", 0), sizes.get(node.input[0], ())
+            if isinstance(axis, int) and -len(shape) <= axis < len(shape) and shape[axis] > 0:
+                bounds[origin] = min(shape[axis], bounds.get(origin, shape[axis]))
+    return bounds
+
+
 def _initializer_names(model: onnx.ModelProto) -> set[str]:
     sparse = {t.values.name for t in model.graph.sparse_initializer}
     return {t.name for t in model.graph.initializer} | sparse
@@ -160,25 +194,28 @@ def _attributes(node: onnx.NodeProto) -> dict[str, object]:
 
 
 def model_lengths(
-    model: onnx.ModelProto, *, combine: Callable[[float, float], float] = operator.add
+    model: onnx.ModelProto,
+    *,
+    combine: Callable[[float, float], float] = operator.add,
+    types: Mapping[str, TensorType] | None = None,
+    names: Iterable[str] | None = None,
 ) -> dict[str, float]:
     """``tolerance.accumulated_length`` read off a proto, for a caller who has no Graph.
 
-    With ``max`` for ``combine``, the length of the longest single sum on the way to each output.
+    With ``max`` for ``combine``, the length of the longest single sum on the way to each output. ``types``
+    are those of the values, inferred when None; ``names`` are values to look at instead of the outputs.
     """
-    types = _types(model)
+    types = value_types(model) if types is None else types
     variance: dict[str, float] = {}
     for node in model.graph.node:
-        names = [n for n in node.input if n]
+        operands = [n for n in node.input if n]
         if any(a.HasField("g") for a in node.attribute):
-            names = list(variance)  # a body may read any value made so far
-        incoming = max((variance.get(n, 0.0) for n in names), default=0.0)
+            operands = list(variance)  # a body may read any value made so far
+        incoming = max((variance.get(n, 0.0) for n in operands), default=0.0)
         outgoing = combine(incoming, added_variance(_step(node, types)))
         variance.update((n, outgoing) for n in node.output if n)
-    return {
-        o.name: length_in(variance.get(o.name, 0.0), dtype=types.get(o.name, _FLOAT).dtype)
-        for o in model.graph.output
-    }
+    ends = [output.name for output in model.graph.output] if names is None else names
+    return {name: length_in(variance.get(name, 0.0), dtype=types.get(name, _FLOAT).dtype) for name in ends}
 
 
 _FLOAT = TensorType(DataType.FLOAT)
@@ -193,17 +230,19 @@ def _step(node: onnx.NodeProto, types: Mapping[str, TensorType]) -> Step:
     )
 
 
-def _types(model: onnx.ModelProto) -> dict[str, TensorType]:
+def value_types(model: onnx.ModelProto) -> dict[str, TensorType]:
+    """The types a model states and those that ONNX infers from them."""
     inferred = model
     if model.ByteSize() < _INFERENCE_LIMIT:
         try:
             inferred = shape_inference.infer_shapes(model)
         except shape_inference.InferenceError:
             inferred = model  # what is not known counts generously
-    return dict(_known_types(inferred))
+    return dict(known_types(inferred))
 
 
-def _known_types(model: onnx.ModelProto) -> Iterator[tuple[str, TensorType]]:
+def known_types(model: onnx.ModelProto) -> Iterator[tuple[str, TensorType]]:
+    """The types a model states: of its values, inputs, outputs and initializers."""
     graph = model.graph
     for info in (*graph.value_info, *graph.input, *graph.output):
         if (found := tensor_type(info)) is not None:

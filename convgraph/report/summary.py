@@ -4,7 +4,7 @@ import json
 import math
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
@@ -18,14 +18,19 @@ from rich.text import Text
 from convgraph.analysis.cost import Cost, graph_cost, parameters
 from convgraph.analysis.infer import assumed_sizes
 from convgraph.compiler.approximate import Approximated, Budgeted
+from convgraph.compiler.culprit import Culprit
+from convgraph.compiler.proof import Proof
 from convgraph.ir.graph import Graph
 from convgraph.numerics.compare import OutputComparison, Verification
+from convgraph.numerics.verdict import Boundaries
 from convgraph.passes.pipeline import Application, Trace
 from convgraph.passes.rewrite import Refusal
 from convgraph.report.layers import counted_at
+from convgraph.report.power import power_summary
+from convgraph.report.proof import proof_summary
 
 SCHEMA = 1
-PHASES = ("import", "passes", "approximate", "export", "verify", "tune", "total")
+PHASES = ("import", "passes", "approximate", "export", "verify", "culprit", "tune", "total")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +44,7 @@ class FileFacts:
 
 
 class Run(Protocol):
-    """What a summary needs to know of a run; ``convgraph.compiler.optimize.OptimizeResult`` is one."""
+    """What a summary needs to know of a run; ``convgraph.compiler.result.OptimizeResult`` is one."""
 
     @property
     def graph(self) -> Graph:
@@ -60,6 +65,14 @@ class Run(Protocol):
     @property
     def verification(self) -> Verification | None:
         """Whether both compute the same; None when nobody asked."""
+
+    @property
+    def proof(self) -> Proof | None:
+        """Which applications were proven; None when nobody asked, or the result is not equal."""
+
+    @property
+    def culprits(self) -> Sequence[Culprit]:
+        """The applications found at fault, and dropped."""
 
     @property
     def seconds(self) -> Mapping[str, float]:
@@ -98,7 +111,8 @@ def summary(result: Run) -> dict[str, object]:
         "rewrites": [_rewrite(application) for application in trace.applications],
         "refusals": [_refusal(refusal) for refusal in trace.refusals],
         "approximation": None if approximated is None else _approximation(approximated),
-        "verification": None if verification is None else _verification(verification),
+        "verification": None if verification is None else _verification(verification, result.proof),
+        "culprits": [_culprit(culprit) for culprit in result.culprits],
         "latency": None,
         "seconds": {phase: _number(result.seconds.get(phase)) for phase in PHASES},
         "peak_rss_bytes": peak_rss_bytes(),
@@ -106,7 +120,7 @@ def summary(result: Run) -> dict[str, object]:
 
 
 def table(result: Run) -> RenderableType:
-    """A short before/after table, and below it how open sizes were counted, if any were."""
+    """A short before/after table; below it how open sizes were counted, and what the check is worth."""
     before, after = graph_cost(result.original), graph_cost(result.graph)
     rows = Table(box=None, pad_edge=False)
     rows.add_column("")
@@ -115,12 +129,18 @@ def table(result: Run) -> RenderableType:
     for name, old, new in _counts(result, before, after):
         rows.add_row(name, f"{old:,}", f"{new:,}", _change(old, new))
     rows.add_row("max error", "", _error(result.verification), "")
+    if result.culprits:
+        rows.add_row("culprits", "", f"{len(result.culprits)} dropped", "")
     if result.approximated is not None:
         rows.add_row("budget", "", *_spent(result.approximated))
     seconds = result.seconds.get("total")
     rows.add_row("seconds", "", "-" if seconds is None else f"{seconds:.2f}", "")
     note = counted_at(assumed_sizes(result.original), approximate=before.approximate or after.approximate)
-    return Group(rows, Text(f"MACs and bytes {note}")) if note else rows
+    notes = [f"MACs and bytes {note}"] if note else []
+    power = None if result.verification is None else result.verification.power
+    notes += [str(power)] if power is not None and power.attempts else []
+    notes += [str(result.proof)] if result.proof is not None and result.proof.applications else []
+    return Group(rows, *map(Text, notes)) if notes else rows
 
 
 def peak_rss_bytes() -> int | None:
@@ -190,7 +210,7 @@ def _refusal(refusal: Refusal) -> dict[str, object]:
     }
 
 
-def _verification(verification: Verification) -> dict[str, object]:
+def _verification(verification: Verification, proof: Proof | None) -> dict[str, object]:
     return {
         "status": verification.status,
         "equal": verification.equal,
@@ -198,8 +218,26 @@ def _verification(verification: Verification) -> dict[str, object]:
         "reference": verification.reference,
         "trials": verification.trials,
         "seeds": list(verification.seeds),
-        "power": None,
+        "power": None if verification.power is None else power_summary(verification.power),
+        "proof": None if proof is None else proof_summary(proof),
         "outputs": [_output(output) for output in verification.outputs],
+        "boundaries": None if verification.boundaries is None else _boundaries(verification.boundaries),
+    }
+
+
+def _boundaries(seen: Boundaries) -> dict[str, object]:
+    worst = None if seen.worst is None else _output(seen.worst)
+    return {"total": seen.total, "compared": seen.compared, "worst": worst}
+
+
+def _culprit(culprit: Culprit) -> dict[str, object]:
+    files = culprit.files
+    return {
+        "index": culprit.index,
+        "name": culprit.rewrite,
+        "at": culprit.at,
+        "disagreement": culprit.disagreement._asdict(),
+        "model": None if files is None else dict(zip(("before", "after"), files, strict=True)),
     }
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Add, Constant, Op, Sub
+from convgraph.ir.ops import Add, Op, Sub
 from convgraph.ir.tensor import Array
 from convgraph.passes.fusion.after_convolution import is_finite
 from convgraph.passes.rewrite import Measure, PricedRewrite, requirement, target_cost
@@ -51,7 +51,7 @@ class MergeAddedConstants(PricedRewrite[Terms]):
             return None
         nodes: list[int] = []
         terms = list(_terms(graph, node, nodes=nodes))
-        constant = tuple(t for t in terms if isinstance(graph.producer(t.value), Constant))
+        constant = tuple(t for t in terms if graph.constant(t.value) is not None)
         varying = tuple(t for t in terms if t not in constant)
         return (
             Terms(varying=varying, constant=constant, nodes=tuple(nodes))

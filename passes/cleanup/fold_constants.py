@@ -158,11 +158,12 @@ def _is_numeric(tensor: Tensor | None) -> bool:
 
 
 def _freed(graph: Graph, m: Computable) -> int:
-    """Bytes of the constants that nothing but this node reads."""
+    """Bytes of the constants that nothing but this node reads; what a body captures is not its to free."""
     alone = {
         operand: graph.constant(operand)
         for operand in graph.operands(m.node)
         if operand is not None
+        and not isinstance(graph.producer(operand), Input)
         and not graph.is_output(operand)
         and all(use.node == m.node for use in graph.readers(operand))
     }

@@ -13,7 +13,7 @@ import numpy as np
 
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Concat, Input, Op, Pad, Slice
+from convgraph.ir.ops import Concat, Op, Pad, Slice
 from convgraph.ir.ops.layout import FAR, Cut, python_slice
 from convgraph.ir.tensor import DataType
 from convgraph.passes.rewrite import Rewrite, requirement
@@ -120,7 +120,7 @@ def _length(graph: Graph, m: WrappedSlices, part: Value) -> int | None:
 def _cut(graph: Graph, m: WrappedSlices, part: Value) -> Cut | None:
     """What a Slice takes along the axis; None unless that is constant, and the only axis it cuts."""
     op, numbers = graph.producer(part), [value for value in graph.operands(part.node)[1:] if value]
-    if any(isinstance(graph.producer(value), Input) for value in numbers):
+    if any(graph.is_supplied(value) for value in numbers):
         return None
     assert isinstance(op, Slice)
     cuts = op.cuts(graph.type(m.data), *(graph.type(value) for value in numbers))

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Conv, Input, Op, Pad, Pool
+from convgraph.ir.ops import Conv, Op, Pad, Pool
 from convgraph.passes.rewrite import Measure, Rewrite, requirement
 
 Window = Conv | Pool
@@ -82,7 +82,7 @@ def _amounts(
     graph: Graph, pad: Pad, data: Value, pads: Value | None, axes: Value | None
 ) -> tuple[tuple[int, int], ...] | None:
     operands = [value for value in (pads, axes) if value is not None]
-    if pads is None or any(isinstance(graph.producer(value), Input) for value in operands):
+    if pads is None or any(graph.is_supplied(value) for value in operands):
         return None
     amounts = pad.amounts(graph.type(data), graph.type(pads), None if axes is None else graph.type(axes))
     return None if amounts is None else tuple(amounts)

@@ -240,7 +240,7 @@ def row(name: str, way: str, direction: str, module: nn.Module, x: torch.Tensor)
     macs, fewer = graph_cost(graph).macs, graph_cost(result.graph).macs
     with torch.no_grad():
         error = float(np.abs(run(result, x.numpy()) - module(x.clone())[0].numpy()).max())
-    equal = result.verification is not None and result.verification.equal
+    equal = result.verification is not None and result.verification.equal and not result.culprits
     print(
         f"| {name} | {direction} | {way} | {before} → {after} ({chains} → {left}) "
         f"| {macs:,} → {fewer:,} | {'yes' if equal else 'NO'} | {error:.0e} |",

@@ -23,6 +23,7 @@ SMALL = 24  # channels between which the normalisation stands: few weights are t
 COMMANDS = {
     "--passes none --no-verify": 0.5,
     "--no-verify": 1.0,
+    "--verify-memory 100000000": 1.0,
     "": None,
 }
 

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 
 from convgraph.cli import optimize as optimize_command
 from convgraph.errors import PassFailed
+from convgraph.passes.fusion.fold_batchnorm_into_conv import FoldBatchnormIntoConv
 
 Cli = Callable[..., Result]
 
@@ -178,6 +179,22 @@ def test_an_interrupt_is_one_line(cli: Cli, model: Path, monkeypatch: pytest.Mon
     result = cli("optimize", model)
     assert result.exit_code == 130
     assert result.stderr.strip() == "convgraph: interrupted; nothing written"
+
+
+@pytest.mark.parametrize("told", ["", "Unable to allocate 3 GiB"])
+def test_a_rewrite_that_runs_out_of_memory_is_one_line(
+    told: str, cli: Cli, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhaust(*_: object) -> None:
+        raise MemoryError(*filter(None, [told]))
+
+    monkeypatch.setattr(FoldBatchnormIntoConv, "apply", exhaust)
+    before = sorted(model.parent.iterdir())
+    result = cli("optimize", model)
+    assert result.exit_code == 1
+    assert_one_line(result.stderr, starts="convgraph: not enough memory")
+    assert told in result.stderr
+    assert sorted(model.parent.iterdir()) == before
 
 
 def test_an_unreadable_report_is_one_line(cli: Cli, model: Path, tmp_path: Path) -> None:

@@ -36,6 +36,14 @@ def test_verify_tells_different(cli: Cli, model: Path) -> None:
     result = cli("verify", model, "swapped.onnx")
     assert result.exit_code == 1
     assert result.stdout.splitlines()[-1].startswith("different: ")
+    located = cli("verify", model, "swapped.onnx", "--locate", "-q")
+    assert located.exit_code == 1
+    verdict, first, before, after, last = located.stdout.splitlines()
+    assert verdict.startswith("different: y: ")
+    assert first.startswith("first value that differs: value conv (inside): ")
+    assert (before, after) == ("    in BEFORE conv of Conv conv", "    in AFTER  conv of Conv conv")
+    assert last == "last values that agree: x (5 compared)"
+    assert cli("verify", model, model, "--locate", "-q").stdout == "equal\n"
 
 
 def test_verify_tells_what_it_cannot_tell(cli: Cli, model: Path) -> None:

@@ -144,14 +144,15 @@ def test_check_writes_nothing_and_answers(cli: Cli, model: Path) -> None:
 def test_a_result_that_is_not_equal_is_not_written(cli: Cli, model: Path) -> None:
     out = model.with_name("small.opt.onnx")
     out.write_bytes(b"old")
-    result = cli("optimize", model, "--rtol", 0, "--atol", 0, "--report", "run.json")
+    strict = ("--rtol", 0, "--atol", 0, "--stop-after", 3)
+    result = cli("optimize", model, *strict, "--report", "run.json")
     assert result.exit_code == 1
     assert result.stderr.startswith(f"{model}: different: ")
     assert result.stderr.count("\n") == 1
     assert out.read_bytes() == b"old"
     assert json.loads(Path("run.json").read_text())["verification"]["status"] == "different"
     # Being allowed to go unverified is not being allowed to be wrong.
-    assert cli("optimize", model, "--rtol", 0, "--atol", 0, "--allow-unverified").exit_code == 1
+    assert cli("optimize", model, *strict, "--allow-unverified").exit_code == 1
     assert out.read_bytes() == b"old"
 
 
@@ -248,6 +249,28 @@ def test_a_finished_file_has_ordinary_permissions(cli: Cli, model: Path) -> None
     finally:
         os.umask(mask)
     assert [Path(name).stat().st_mode & 0o777 for name in ("a.onnx", "a.json")] == [0o640, 0o640]
+
+
+def test_the_opset_is_raised_and_never_lowered(cli: Cli, model: Path) -> None:
+    out = model.with_name("new.onnx")
+    assert cli("optimize", model, "--opset", 21, "--passes", "none", "-o", out).exit_code == 0
+    assert onnx.load(out).opset_import[0].version == 21
+    assert cli("optimize", out, "--opset", 21, "--passes", "none", "--check").exit_code == 0
+    assert cli("optimize", out, "--opset", 22, "--passes", "none", "--check").exit_code == 1
+    refused = cli("optimize", out, "--opset", 18, "-o", model.with_name("old.onnx"))
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith(f"{out}: opset: 18; 21, the model's own, to ")
+    assert not model.with_name("old.onnx").exists()
+
+
+def test_an_operator_that_cannot_be_upgraded_is_named(cli: Cli, tmp_path: Path) -> None:
+    text = '<ir_version: 7, opset_import: ["": 12]> g (float[2, 3] x) => (float[2, 3] y) { y = Hardmax(x) }'
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "m.onnx")
+    refused = cli("optimize", "m.onnx", "--opset", 13)
+    assert refused.exit_code == 2
+    found = "m.onnx: Hardmax y: Hardmax of opset 12, which is another in opset 13"
+    assert refused.stderr == f"{found}; an operator that can be converted\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 
 def test_size_limit_and_freeze_defaults_reach_the_rewrites(cli: Cli, tmp_path: Path) -> None:

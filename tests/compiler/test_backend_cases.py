@@ -17,11 +17,15 @@ from onnx.backend.test.case.test_case import TestCase
 from onnx.backend.test.loader import load_model_tests
 
 from convgraph.compiler.optimize import optimize
-from convgraph.errors import ConvgraphError
+from convgraph.compiler.upgrade import upgraded
+from convgraph.errors import ConvgraphError, UnsupportedOp
+from convgraph.exporters.onnx_model import to_onnx
+from convgraph.importers.onnx_model import from_onnx
 from convgraph.numerics.session import Session, Unverifiable
 
 KINDS = ("node", "simple", "pytorch-operator", "pytorch-converted")
 PARTS = 12
+FEWER = 30  # upgrades take a run of their own, so only every so many-th case is upgraded
 NEWEST = 26  # the last opset that onnxruntime 1.31 runs
 
 Feeds = dict[str, Any]
@@ -135,3 +139,26 @@ def test_cases_come_out_valid_and_give_what_is_expected(part: int) -> None:
     runnable = [case.name for case in chosen if opset(case) <= NEWEST]
     assert sum(not why_not[name] for name in runnable) > 0.8 * len(runnable)
     assert not {name: reason for name, reason in found.items() if reason}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("version", [20, NEWEST])
+def test_cases_give_what_is_expected_at_a_newer_opset(version: int) -> None:
+    every = [case for kind in KINDS for case in cases(kind).values()]
+    older = [case for case in every if 0 < opset(case) < version][::FEWER]
+    found = {case.name: wrong_at(version, case) for case in older}
+    refused = [name for name, reason in found.items() if reason.startswith("refused")]
+    assert len(refused) < 0.02 * len(older)
+    assert not {name: reason for name, reason in found.items() if reason and name not in refused}
+
+
+def wrong_at(version: int, case: TestCase) -> str:
+    """What is wrong with what a case's model became at a newer opset."""
+    model = model_of(case)
+    try:
+        result = to_onnx(upgraded(from_onnx(model), version))
+    except UnsupportedOp as error:
+        return f"refused: {error}"
+    if is_valid(model) and not is_valid(result):
+        return "not valid any more"
+    return "" if excluded(case) or gives_what_is_expected(result, case, model) else "another result"

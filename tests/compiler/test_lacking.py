@@ -151,12 +151,43 @@ def test_a_run_cut_short_may_leave_some() -> None:
     assert op_types(shorter.proto).count("ConvTranspose") == 1
 
 
-@pytest.mark.parametrize("kind", ["If", "Loop", "Scan"])
-def test_bodies_of_control_flow_count(kind: str) -> None:
-    """A transposed convolution inside an If, by itself or inside a loop's body, is named."""
+PATHS = {"If": "y", "Loop": "all/body/y", "Scan": "all/body/y"}
+
+
+@pytest.mark.parametrize("kind", PATHS)
+def test_what_stands_in_bodies_of_control_flow_is_spelled_out_too(kind: str) -> None:
+    result = cg.optimize(upsampling_inside(kind), without=["ConvTranspose"])
+    assert b"ConvTranspose" not in result.proto.SerializeToString()
+    places = {a.at for a in result.trace.applications if a.rewrite != "drop-unread-values"}
+    assert places == {f"{PATHS[kind]}/then_branch/up"}
+    assert result.verification is not None
+    assert result.verification.equal, result.verification.reason
+
+
+@pytest.mark.parametrize("kind", PATHS)
+def test_what_cannot_be_lowered_inside_is_named_with_its_place(kind: str) -> None:
+    named = rf"ConvTranspose {PATHS[kind]}/then_branch/up \(lower-.* needs this: the weight"
+    with pytest.raises(cg.NotLowered, match=named):
+        cg.optimize(upsampling_inside(kind, overridable=True), without=["ConvTranspose"])
+
+
+def test_functions_are_left_alone() -> None:
+    head = (
+        '<ir_version: 8, opset_import: ["" : 17, "own" : 1]> g (float[2, 3, 5, 4] x) => (float[A, B, C, D] y)'
+    )
+    model = onnx.parser.parse_model(
+        f"""{head} {{ y = own.half (x) }}
+        <domain: "own", opset_import: ["" : 17]> half (x) => (y) {{ [turn] y = HardSigmoid (x) }}"""
+    )
+    with pytest.raises(cg.NotLowered, match=r"HardSigmoid turn \(it stands in a function"):
+        cg.optimize(model, without=["HardSigmoid"])
+
+
+def upsampling_inside(kind: str, *, overridable: bool = False) -> onnx.ModelProto:
+    """A transposed convolution inside an If, by itself or inside a loop's body."""
     made = helper.make_tensor_value_info("made", TensorProto.FLOAT, None)
     bodies = [
-        helper.make_graph([helper.make_node(inner, inputs, ["made"], name=inner.lower())], inner, [], [made])
+        helper.make_graph([helper.make_node(inner, inputs, ["made"], name="up")], "branch", [], [made])
         for inner, inputs in (("ConvTranspose", ["x", "w"]), ("Identity", ["x"]))
     ]
     choice = helper.make_node("If", ["c"], ["y"], then_branch=bodies[0], else_branch=bodies[1])
@@ -165,22 +196,21 @@ def test_bodies_of_control_flow_count(kind: str) -> None:
         for name, elements, shape in (("c", TensorProto.BOOL, []), ("x", TensorProto.FLOAT, [2, 3, 5, 4]))
     )
     node, outputs = (choice, "y") if kind == "If" else (_repeated(kind, choice), "all")
-    model = helper.make_model(
+    weight = helper.make_tensor_value_info("w", TensorProto.FLOAT, [3, 2, 2, 2])
+    return helper.make_model(
         helper.make_graph(
             [node],
             "g",
-            [flag, image],
+            [flag, image, weight] if overridable else [flag, image],
             [helper.make_tensor_value_info(outputs, TensorProto.FLOAT, None)],
             [
-                numpy_helper.from_array(np.ones((3, 2, 2, 2), np.float32), "w"),
+                numpy_helper.from_array(Draw(dyadic=False).weight(3, 2, 2, 2), "w"),
                 numpy_helper.from_array(np.array(2), "times"),
             ],
         ),
         opset_imports=[helper.make_opsetid("", 17)],
         ir_version=8,
     )
-    with pytest.raises(cg.NotLowered, match=r"ConvTranspose convtranspose \(it stands in a body or function"):
-        cg.optimize(model, without=["ConvTranspose"])
 
 
 def _repeated(kind: str, choice: onnx.NodeProto) -> onnx.NodeProto:

@@ -104,7 +104,7 @@ def test_the_command_replaces_what_is_there_by_what_was_judged(path: Path, out: 
 
 def test_a_refused_result_leaves_nothing(path: Path) -> None:
     before = files(path.parent)
-    done = convgraph("optimize", path, "--rtol", 0, "--atol", 0)
+    done = convgraph("optimize", path, "--rtol", 0, "--atol", 0, "--stop-after", 99)
     assert done.returncode == 1
     assert ": different: " in done.stderr
     assert convgraph("optimize", path, "--check").returncode == 1
@@ -160,6 +160,16 @@ def test_weights_nobody_touches_take_no_memory(tmp_path: Path) -> None:
     assert int(run.stdout) * 1024 < 24 * length / 3
 
 
+def test_what_does_not_fit_is_verified_region_by_region(path: Path) -> None:
+    report = path.with_suffix(".json")
+    arguments = ["optimize", str(path), "--verify-memory", "1000", "--report", str(report), "-q"]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    verdict = json.loads(report.read_text(encoding="utf-8"))["verification"]
+    assert verdict["equal"]
+    assert "1 changed regions, one at a time" in verdict["reference"]
+    assert [output["name"] for output in verdict["outputs"]] == ["n"]
+
+
 def test_what_does_not_fit_is_unverified(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full:
         def __init__(self, *_: object, **__: object) -> None:
@@ -205,12 +215,12 @@ def test_a_command_without_memory_says_so(
     path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def short(*_: object, **__: object) -> None:
-        raise MemoryError("for 5 GB")
+        raise MemoryError("5 GB")
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(optimize, "optimize", short)
     before = files(path.parent)
     result = CliRunner().invoke(main, ["optimize", str(path)])
-    said = "convgraph: not enough memory for 5 GB; expected more of it; nothing written\n"
+    said = "convgraph: not enough memory (5 GB); expected more of it; nothing written\n"
     assert (result.exit_code, result.stderr) == (1, said)
     assert files(path.parent) == before

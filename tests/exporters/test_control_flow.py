@@ -13,10 +13,11 @@ from convgraph.errors import InvalidModel
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.edit import Edit
-from convgraph.ir.graph import Graph
+from convgraph.ir.graph import Graph, Use
 from convgraph.ir.ops import Add, Relu, Swish
 from convgraph.ir.ops.constant import Constant
 from convgraph.ir.ops.opaque import Opaque
+from convgraph.ir.wellformed import check
 
 RoundTrip = Callable[..., Graph]
 info = helper.make_tensor_value_info
@@ -167,6 +168,23 @@ def test_a_branch_that_cannot_run_is_no_error() -> None:
     (matmul,) = op.subgraphs["then_branch"].compute_nodes()
     assert isinstance(op.subgraphs["then_branch"].op(matmul), Opaque)
     assert to_onnx(graph).graph.node[0] == node
+
+
+def test_a_body_has_to_be_sound_and_every_capture_an_operand() -> None:
+    graph = from_onnx(conditional())
+    node, op = choice(graph)
+    check(graph)
+    last = len(graph.operands(node)) - 1
+    kept = graph.operand(node, last)
+    graph.connect(Use(node, last), None)
+    with pytest.raises(InvalidModel, match=r"If choice: .* captured operands"):
+        check(graph)
+    graph.connect(Use(node, last), kept)
+    inner = op.subgraphs["then_branch"]
+    (add,) = inner.compute_nodes()
+    inner.connect(Use(add, 1), None)
+    with pytest.raises(InvalidModel, match="Add then_out: 1 operands"):
+        check(graph)
 
 
 def test_a_capture_that_is_nowhere_is_named() -> None:

@@ -21,7 +21,7 @@ from convgraph.ir.tensor import Array, DataType
 class Network:
     """A network under construction; ``values`` are all (N, C, *spatial) with C known."""
 
-    rng: np.random.Generator
+    rng: Any
     builder: GraphBuilder
     dtype: DataType
     rank: int

@@ -6,7 +6,8 @@ not fit is left out. The same seed gives the same network.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from fuzz.drawn import Network
@@ -49,7 +50,7 @@ from convgraph.ir.tensor import DataType
 
 LARGEST = 30_000  # elements of a value
 SIZES = ({"N": 2, "H": 8, "W": 12}, {"N": 3, "H": 12, "W": 9}, {"N": 1, "H": 6, "W": 7})
-_TYPES = (DataType.DOUBLE, DataType.DOUBLE, DataType.FLOAT, DataType.FLOAT, DataType.FLOAT16)
+TYPES = (DataType.DOUBLE, DataType.DOUBLE, DataType.FLOAT, DataType.FLOAT, DataType.FLOAT16)
 
 Step = Callable[[Network, Value], Value]
 
@@ -82,9 +83,14 @@ STEPS: tuple[Step, ...] = (
 )
 
 
-def network(seed: int, *, newest: bool = False) -> Graph:
+def network(seed: int, *, newest: bool = False, types: Sequence[DataType] = TYPES) -> Graph:
     """The network with this number, of the newest opset or of one that may not have all it needs."""
-    net = _started(np.random.default_rng(seed), newest=newest)
+    return drawn_network(np.random.default_rng(seed), newest=newest, types=types)
+
+
+def drawn_network(rng: Any, *, newest: bool, types: Sequence[DataType]) -> Graph:
+    """The network that ``rng``, a ``numpy.random.Generator`` or what answers like one, decides for."""
+    net = _started(rng, newest=newest, types=types)
     for _ in range(net.number(1, 2, 3, 4, 5, 6, 8, 12)):
         recent = net.chance(0.75)
         x = net.values[-1] if recent else net.values[net.number(*range(len(net.values)))]
@@ -99,12 +105,12 @@ def network(seed: int, *, newest: bool = False) -> Graph:
     return net.builder.build()
 
 
-def _started(rng: np.random.Generator, *, newest: bool) -> Network:
+def _started(rng: Any, *, newest: bool, types: Sequence[DataType]) -> Network:
     drawn = int(rng.choice([9, 11, 13, 15, 17, 18, 19, 21]))
     opset = 21 if newest else drawn
     rank = int(rng.choice([1, 2, 2, 2, 2, 3]))
     builder = GraphBuilder("random", opset=opset)
-    dtype = _TYPES[int(rng.integers(len(_TYPES)))]
+    dtype = types[int(rng.integers(len(types)))]
     spatial: list[int | str] = [int(n) for n in rng.choice([[8, 12, 5], [7, 9, 4], [12, 8, 6]])[:rank]]
     if rng.random() < 0.3 and rank == 2:
         spatial = ["H", "W"]

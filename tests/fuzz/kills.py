@@ -2,10 +2,12 @@
 
 Run it with ``python tests/fuzz/kills.py [KILLS] [--seed N]``; 200 kills take a few minutes. Models with their
 weights inside and with their weights in a file beside them are optimized to a fresh place, over an older
-result, and in place. Exits 1 when a file is found that is neither absent, nor the old one, nor whole.
+result, and in place. Exits 1 when a file is found that is neither absent, nor the old one, nor whole, or when
+the next run leaves anything of the killed one lying about.
 """
 
 import argparse
+import os
 import random
 import signal
 import subprocess
@@ -60,9 +62,11 @@ class Case:
     def started(self, folder: Path) -> "subprocess.Popen[str]":
         """The command, everything imported and about to begin."""
         options = ["--external-data", self.external, "-q", *([] if self.verify else ["--no-verify"])]
+        (folder / "temporary").mkdir(exist_ok=True)
         process = subprocess.Popen(
             [sys.executable, "-c", RUN, "m.onnx", "-o", self.out, *options],
             cwd=folder,
+            env={**os.environ, "TMPDIR": str(folder / "temporary")},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -121,7 +125,19 @@ def outcome(case: Case, *, moment: float, whole: dict[bytes | None, str]) -> str
             return f"BROKEN: {error}"
         known = {before[case.out]: "the old one" if before[case.out] else "nothing", **whole}
         done = "" if status == -signal.SIGKILL else f" (exit {status})"
+        if remains := remains_after_another(case, folder):
+            return f"BROKEN: left lying about: {remains}"
         return known.get(left, "BROKEN: something else") + done
+
+
+def remains_after_another(case: Case, folder: Path) -> list[str]:
+    """What a run to the end leaves beside the models, their data, and the temporary files of runtimes."""
+    case.started(folder).wait()
+    found = [*folder.glob(".*.part"), *(folder / "temporary").glob("convgraph-*")]
+    data = len([*folder.glob("*.data")])
+    models = len([*folder.glob("*.onnx")])
+    surplus = [f"{data} data files for {models} models"] if data > models else []
+    return [*(path.name for path in found), *surplus]
 
 
 def finished(case: Case) -> tuple[float, bytes | None]:

@@ -2,8 +2,9 @@
 
 Run it with ``PYTHONPATH=tests python -m fuzz.networks [COUNT] [--seed N]``. Each network goes through the
 default pipeline of every target, with each operator in turn declared missing, and through every exact rewrite
-alone. It is held to the oracle in float64 on several sizes, and on one way in eight to onnxruntime. Findings
-are printed with the network's number; exit status 1 when there are any.
+alone; every other one inside an If as well, the rest inside a Loop. It is held to the oracle in float64 on
+several sizes, and on one way in eight to onnxruntime. Findings are printed with the network's number; exit
+status 1 when there are any.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import onnx
 from fuzz.generator import SIZES, network
+from fuzz.wrapped import Kind, unwrapped, wrapped
 
 from convgraph.analysis.cost import graph_cost
 from convgraph.analysis.target import target_named
@@ -75,10 +77,10 @@ def meanings(graph: Graph, *, seed: int) -> list[tuple[dict[str, Array], Outputs
 
 
 class Subject:
-    """A network under test, and what it means."""
+    """A network under test, by itself or ``inside`` control flow, and what it means."""
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, seed: int, *, inside: Kind | None = None) -> None:
+        self.seed, self.inside = seed, inside
         try:
             self.proto = to_onnx(network(seed))
         except UnsupportedOp:
@@ -89,12 +91,17 @@ class Subject:
         ops = [self.graph.op(node) for node in self.graph.nodes()]
         self.samples = any(isinstance(op, Resize) and op.mode != "nearest" for op in ops)
         self.scale = 0.1 if any(isinstance(op, BatchNormalization | Softplus) for op in ops) else 0.01
+        self.dtype = self.graph.type(self.graph.outputs[0]).dtype
+        if inside is not None:
+            self.proto = wrapped(self.proto, inside, seed=seed)
+            self.graph = from_onnx(self.proto)
         self.checks = _passes_checker(self.proto)
 
     def differs(self, result: Graph) -> str:
         """Where the result means something else; "" where it does not."""
+        plain = result if self.inside is None else unwrapped(result)
         for feed, wanted in self.meanings:
-            found = evaluate(result, feed)
+            found = evaluate(plain, feed)
             for name, want in wanted.items():
                 if found[name].shape != want.shape:
                     return f"{name} of shape {found[name].shape}, not {want.shape}"
@@ -105,7 +112,7 @@ class Subject:
         return ""
 
     def _allowed(self, name: str, scale: float) -> float:
-        dtype = self.graph.type(self.graph.outputs[0]).dtype
+        dtype = self.dtype
         if dtype is DataType.DOUBLE:  # coordinates of a Resize are float32 whatever the type
             return scale * (1e-5 if self.samples else LOOSE)
         return tolerance(dtype, length=self.lengths[name], scale=max(scale, self.scale))
@@ -131,11 +138,19 @@ def ways() -> Iterator[tuple[str, Pipeline]]:
             yield rewrite.name, Pipeline([rewrite])
 
 
+def cases(seed: int) -> Iterator[tuple[Subject, str, Pipeline]]:
+    """The network with a number in every way, then inside control flow by the pipelines."""
+    chosen, subject = tuple(ways()), Subject(seed)
+    yield from ((subject, way, pipeline) for way, pipeline in chosen)
+    within = Subject(seed, inside="Loop" if seed % 2 else "If")
+    yield from ((within, way, pipeline) for way, pipeline in chosen if len(tuple(pipeline)) > 1)
+
+
 def faults(
     subject: Subject, way: str, pipeline: Pipeline, *, run: bool, counts: Counter[str]
 ) -> Iterator[str]:
     """What is wrong with what a pipeline makes of a network."""
-    if not _concerns(subject.graph, way, pipeline):
+    if subject.inside is None and not _concerns(subject.graph, way, pipeline):
         return
     result, trace = pipeline.run(subject.graph)
     counts.update(application.rewrite for application in trace.applications)
@@ -149,10 +164,11 @@ def faults(
         yield f"{found} [{blamed}]"
     if subject.checks and not _passes_checker(proto):
         yield f"fails the checker [{blamed}]"
-    if way in TARGETS and graph_cost(result).macs > graph_cost(subject.graph).macs:
+    known = subject.inside != "Loop"  # where no sizes are
+    if way in TARGETS and known and graph_cost(result).macs > graph_cost(subject.graph).macs:
         yield f"MACs {graph_cost(subject.graph).macs} -> {graph_cost(result).macs} [{blamed}]"
     again, more = pipeline.run(from_onnx(proto)) if not way.startswith("without") else (result, trace)
-    if encoded(to_onnx(again)) != encoded(proto):
+    if encoded(to_onnx(again)) != encoded(to_onnx(from_onnx(proto))):  # which may state more types
         yield f"a second run differs [{'+'.join(dict.fromkeys(a.rewrite for a in more.applications))}]"
     if run:
         verdict = verify_contained(encoded(subject.proto), encoded(proto), trials=2, timeout=20)
@@ -202,12 +218,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runtime", type=int, default=8, help="one way in so many is run by onnxruntime too")
     given = parser.parse_args()
-    chosen = tuple(ways())
     counts: Counter[str] = Counter()
     findings = 0
     for seed in range(given.seed, given.seed + given.count):
-        subject, rng = Subject(seed), np.random.default_rng(seed)
-        for way, pipeline in chosen:
+        rng = np.random.default_rng(seed)
+        for subject, way, pipeline in cases(seed):
             try:
                 found = list(
                     faults(subject, way, pipeline, run=rng.integers(given.runtime) == 0, counts=counts)
@@ -217,7 +232,8 @@ def main() -> int:
                 found = [f"{type(error).__name__}: {error} at {frame.filename}:{frame.lineno}"]
             for text in found:
                 findings += 1
-                print(f"network {seed}, {way}: {text}", flush=True)
+                place = "" if subject.inside is None else f" in a {subject.inside}"
+                print(f"network {seed}{place}, {way}: {text}", flush=True)
         if seed % 100 == 99:
             done = f"{seed + 1 - given.seed} networks, {sum(counts.values()):,} applications"
             print(f"{done}, {findings} findings", flush=True)

@@ -272,10 +272,22 @@ def test_sparse_constants_and_initializers_survive() -> None:
         sparse_initializer=[sparse],
     )
     result = to_onnx(from_onnx(model(graph)))
-    assert [n.op_type for n in result.graph.node] == ["Constant", "Constant", "Add"]
-    found = [n.attribute[0].sparse_tensor for n in result.graph.node[:2]]
-    assert found == [sparse, sparse]
+    assert [n.op_type for n in result.graph.node] == ["Add"]
+    other = helper.make_sparse_tensor(tensor("c", np.float32([5, 7])), indices, [6])
+    assert list(result.graph.sparse_initializer) == [sparse, other]
     assert to_onnx(from_onnx(result)) == result
+
+
+def test_a_sparse_constant_stays_a_node_in_old_files_and_where_it_has_a_name() -> None:
+    sparse = helper.make_sparse_tensor(tensor("c", np.float32([5])), tensor("", np.int64([1])), [6])
+    for name, version in (("", 4), ("named", 10)):
+        nodes = [
+            helper.make_node("Constant", [], ["c"], name=name, sparse_value=sparse),
+            helper.make_node("Relu", ["c"], ["y"]),
+        ]
+        proto = model(helper.make_graph(nodes, "g", [], [info("y", 1, [6])]))
+        proto.ir_version = version
+        assert [n.op_type for n in to_onnx(from_onnx(proto)).graph.node] == ["Constant", "Relu"]
 
 
 def test_odd_but_legal_outputs_survive() -> None:

@@ -9,6 +9,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from convgraph.errors import InvalidModel
+from convgraph.exporters.onnx_model import save
 from convgraph.importers.onnx_model import from_onnx, load
 from convgraph.importers.onnx_tensors import read_tensor
 
@@ -136,6 +137,38 @@ def test_external_data_must_fit_and_stay_in_the_folder(
         load(folder / "m.onnx")
     assert str(caught.value).startswith(f"{folder / 'm.onnx'}: w: ")
     assert message in str(caught.value)
+
+
+def test_external_data_inside_a_node_or_a_function_goes_along_elsewhere(tmp_path: Path) -> None:
+    outside = external_model(tmp_path).graph.initializer[0]
+    inside = numpy_helper.from_array(np.random.default_rng(5).standard_normal((4, 6)).astype(np.float32), "w")
+    body = helper.make_graph([], "body", [], [helper.make_tensor_value_info("w", 1, [4, 6])], [outside])
+    value = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Op", ["x"], ["z"], domain="acme", t=outside, ts=[inside, outside], bodies=[body]),
+        helper.make_node("shift", ["z"], ["y"], domain="own"),
+    ]
+    held = helper.make_node("Constant", [], ["w"], value=outside)
+    shift = helper.make_function(
+        "own", "shift", ["v"], ["u"], [held, helper.make_node("Add", ["v", "w"], ["u"])], []
+    )
+    shift.opset_import.add(domain="", version=17)
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", [value("x", 1, [4, 6])], [value("y", 1, [4, 6])]),
+        opset_imports=[helper.make_opsetid(d, v) for d, v in (("", 17), ("acme", 1), ("own", 1))],
+        ir_version=8,
+        functions=[shift],
+    )
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    save(load(tmp_path / "m.onnx"), elsewhere / "m.onnx")
+    written = onnx.load(elsewhere / "m.onnx")  # raises for a reference to a file that is not there
+    attributes = {a.name: a for a in written.graph.node[0].attribute}
+    found = [attributes["t"].t, *attributes["ts"].tensors, attributes["bodies"].graphs[0].initializer[0]]
+    found.append(written.functions[0].node[0].attribute[0].t)
+    assert [tensor.data_location for tensor in found] == [TensorProto.DEFAULT] * 5
+    assert [tensor.raw_data for tensor in found] == [inside.raw_data] * 5
 
 
 def test_external_data_needs_a_folder(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from convgraph.ir.ops import Conv, Relu
 from convgraph.numerics import contained
 from convgraph.numerics.compare import Verification, verify_models
 from convgraph.numerics.contained import verify_contained
+from convgraph.numerics.power import Suspects
 
 
 def model(*, bias: float = 0.0) -> onnx.ModelProto:
@@ -80,6 +81,22 @@ def test_a_crash_on_the_original_says_nothing_about_the_rewrite(monkeypatch: pyt
     verdict = verify_contained(model(), model(bias=0.5))
     assert verdict.status == "unverified"
     assert verdict.reason.startswith("the original: onnxruntime crashed")
+
+
+def test_a_crash_on_a_seeded_fault_says_nothing_about_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    suspects = Suspects(rewrites={model().graph.node[0].output[0]: ()}, full=True)
+    power = verify_contained(model(bias=0.5), model(bias=0.5), suspects=suspects).power
+    assert power is not None
+    assert [attempt.kind for attempt in power.missed] == []
+    assert len(power.attempts) == 3
+
+    def verify(before: bytes, after: bytes, *, suspects: Suspects | None) -> Verification:
+        return verify_models(before, after) if suspects is None else os.kill(os.getpid(), signal.SIGSEGV)
+
+    monkeypatch.setattr(contained, "verify_models", verify)
+    verdict = verify_contained(model(bias=0.5), model(bias=0.5), suspects=suspects)
+    assert verdict.equal
+    assert verdict.power is None
 
 
 def test_a_kill_says_nothing_about_either(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from convgraph.numerics.feeds import (
     check_feeds,
     from_npz,
     make_feeds,
+    others_of,
     perturbed,
     read_feeds,
 )
@@ -48,11 +49,34 @@ def test_the_first_three_trials_hold_signs_zeros_and_large_values() -> None:
     assert np.abs(third).max() > 50
 
 
-def test_impulses_stand_at_the_corners_only() -> None:
+def test_impulses_stand_at_the_corners_and_in_the_middle_of_each_border() -> None:
     array = _draw("impulses")
-    corners = array[:, :, [0, 0, -1, -1], [0, -1, 0, -1]]
-    assert np.all(corners != 0)
-    assert np.count_nonzero(array) == corners.size
+    places = array[:, :, [0, 0, -1, -1, 0, -1, 5, 5], [0, -1, 0, -1, 3, 3, 0, -1]]
+    assert np.all(places != 0)
+    assert np.count_nonzero(array) == places.size
+
+
+def test_a_checkerboard_changes_sign_at_every_step_and_nothing_else() -> None:
+    array = _draw("checkerboard")
+    np.testing.assert_array_equal(array[:, :, 1:], -array[:, :, :-1])
+    np.testing.assert_array_equal(array[:, :, :, 1:], -array[:, :, :, :-1])
+    assert len(np.unique(np.abs(array))) == 2 * 3
+
+
+def test_the_samples_of_a_batch_have_characters_of_their_own() -> None:
+    plain = _draw("large")
+    array = _draw("large", others=("checkerboard",))
+    np.testing.assert_array_equal(array[0], plain[0])
+    np.testing.assert_array_equal(array[1, :, 1:], -array[1, :, :-1])
+    assert _draw("large", others=("tiny", "constant")).shape == SHAPE  # one more than there are samples
+
+
+def test_three_trials_of_an_open_batch_hold_every_character() -> None:
+    found = {character_of(trial) for trial in range(3)}
+    for trial in range(3):
+        batch = _first({"x": _float("N", 3, 8, 8)}, trial=trial)["x"][0]
+        found |= set(others_of(trial)[: batch - 1])
+    assert found == set(CHARACTERS)
 
 
 def test_constant_and_tiny() -> None:
@@ -110,7 +134,7 @@ def _float(*shape: int | str | None) -> TensorType:
 
 def test_a_batch_axis_starts_at_one_and_grows() -> None:
     found = [_first({"x": _float("N", 3, 11, 7)}, trial=trial)["x"][0] for trial in range(3)]
-    assert found == [1, 2, 3]
+    assert found == [1, 2, 4]
 
 
 def test_spatial_axes_differ_from_each_other_and_from_trial_to_trial() -> None:
@@ -160,7 +184,7 @@ def test_only_inputs_without_a_default_are_required(proto: MakeProto) -> None:
 def test_reads_npz_and_test_data_folders(tmp_path: Path) -> None:
     x, z = np.ones((2, 3), np.float32), np.arange(4)
     np.savez(tmp_path / "feeds.npz", x=x, z=z)
-    (feed,) = read_feeds(tmp_path / "feeds.npz", inputs=["x", "z"])
+    (feed,) = read_feeds(tmp_path / "feeds.npz", inputs={"x": None, "z": None})
     assert feed.keys() == {"x", "z"}
     np.testing.assert_array_equal(feed["x"], x)
     for number in range(2):
@@ -169,7 +193,7 @@ def test_reads_npz_and_test_data_folders(tmp_path: Path) -> None:
         for index, (array, name) in enumerate([(x + number, ""), (z, "z")]):
             tensor = numpy_helper.from_array(array, name)
             (folder / f"input_{index}.pb").write_bytes(tensor.SerializeToString())
-    sets = read_feeds(tmp_path, inputs=["x", "z"])
+    sets = read_feeds(tmp_path, inputs={"x": None, "z": None})
     assert [feed["x"][0, 0] for feed in sets] == [1, 2]
     np.testing.assert_array_equal(sets[1]["z"], z)
 
@@ -181,10 +205,10 @@ def test_refuses_what_holds_no_feeds(tmp_path: Path) -> None:
         with pytest.raises(InvalidModel, match="npz"):
             from_npz(path)
     with pytest.raises(InvalidModel, match=r"no input_0\.pb"):
-        read_feeds(tmp_path, inputs=["x"])
+        read_feeds(tmp_path, inputs={"x": None})
     (tmp_path / "input_0.pb").write_bytes(b"\xff\xff")
     with pytest.raises(InvalidModel, match="TensorProto"):
-        read_feeds(tmp_path, inputs=["x"])
+        read_feeds(tmp_path, inputs={"x": None})
 
 
 @pytest.mark.parametrize(

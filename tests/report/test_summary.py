@@ -15,11 +15,14 @@ from rich.console import Console
 
 from convgraph.analysis.cost import Cost, graph_cost, parameters
 from convgraph.compiler.approximate import Approximated, Budgeted
+from convgraph.compiler.culprit import Culprit
+from convgraph.compiler.proof import Proof, Unproven
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import BatchNormalization, Conv
 from convgraph.ir.tensor import Dim
-from convgraph.numerics.compare import OutputComparison, Verification
+from convgraph.numerics.compare import Disagreement, OutputComparison, Verification
+from convgraph.numerics.verdict import Attempt, Boundaries, Power
 from convgraph.passes.pipeline import Application, Trace
 from convgraph.passes.rewrite import Refusal
 from convgraph.report.summary import FileFacts, peak_rss_bytes, schema, summary, table
@@ -40,6 +43,8 @@ class FakeRun:
     trace: Trace = field(default_factory=Trace)
     approximated: Budgeted | None = None
     verification: Verification | None = None
+    proof: Proof | None = None
+    culprits: tuple[Culprit, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     model: FileFacts | None = None
     optimized: FileFacts | None = None
@@ -122,7 +127,7 @@ def test_everything_about_a_full_run() -> None:
     assert report["optimized"]["nodes"] == 1
     assert report["optimized"]["parameters"] == 60 + 5
     assert report["optimized"]["bytes"] == after.bytes < before.bytes
-    assert report["seconds"] == {**FULL.seconds, "tune": None}
+    assert report["seconds"] == {**FULL.seconds, "culprit": None, "tune": None}
     assert report["latency"] is None
 
 
@@ -170,6 +175,7 @@ def test_a_verification() -> None:
         "trials": 3,
         "seeds": [0, 1, 2],
         "power": None,
+        "proof": None,
         "outputs": [
             {
                 "name": "y",
@@ -180,7 +186,88 @@ def test_a_verification() -> None:
                 "worst_index": [0, 1, 2, 3],
             }
         ],
+        "boundaries": None,
     }
+
+
+def test_what_was_compared_inside() -> None:
+    inside = replace(WORST, name="c")
+    seen = (
+        Boundaries(total=7).with_one(None).with_one(inside).with_one(replace(inside, name="d", max_abs=0.25))
+    )
+    report = validated(FakeRun(verification=replace(VERDICT, boundaries=seen)))["verification"]["boundaries"]
+    assert (report["total"], report["compared"], report["worst"]["name"]) == (7, 3, "c")
+    unseen = validated(FakeRun(verification=replace(VERDICT, boundaries=Boundaries(total=1))))
+    assert unseen["verification"]["boundaries"] == {"total": 1, "compared": 0, "worst": None}
+
+
+def test_what_the_check_would_have_caught() -> None:
+    attempts = (
+        Attempt(kind="tap moved", at="a", rewrites=("fold-it", "crop-it"), caught=True),
+        Attempt(kind="tap moved", at="b", rewrites=("fold-it",)),
+        Attempt(kind="weight scaled", at="b", rewrites=(), caught=True),
+    )
+    power = Power(attempts=attempts, full=True, seconds=0.5)
+    run = FakeRun(verification=replace(VERDICT, power=power))
+    assert validated(run)["verification"]["power"] == {
+        "tried": 3,
+        "caught": 2,
+        "full": True,
+        "seconds": 0.5,
+        "kinds": [
+            {"name": "tap moved", "tried": 2, "caught": 1},
+            {"name": "weight scaled", "tried": 1, "caught": 1},
+        ],
+        "rewrites": [
+            {"name": "crop-it", "tried": 1, "caught": 1},
+            {"name": "fold-it", "tried": 2, "caught": 1},
+        ],
+        "missed": [{"kind": "tap moved", "at": "b", "rewrites": ["fold-it"]}],
+    }
+    assert "the check would have caught 2 of 3 seeded faults" in text(run)
+    nothing = replace(VERDICT, power=replace(power, attempts=()))
+    assert "seeded" not in text(FakeRun(verification=nothing))
+
+
+def test_what_was_proven() -> None:
+    reason = "it rounds"
+    proof = Proof(
+        applications=2, proven=1, not_proven=(Unproven(index=2, rewrite="drop-it", at="c", reason=reason),)
+    )
+    run = FakeRun(verification=VERDICT, proof=proof)
+    assert validated(run)["verification"]["proof"] == {
+        "applications": 2,
+        "proven": 1,
+        "not_proven": [{"index": 2, "rewrite": "drop-it", "at": "c", "reason": reason}],
+    }
+    assert "1 of 2 rewrites were proven, bit for bit on dyadic numbers" in text(run)
+    assert "proven" not in text(FakeRun(proof=Proof(applications=0, proven=0)))
+
+
+def test_culprits() -> None:
+    found = Culprit(
+        rewrite="fold-it",
+        at="bn",
+        index=3,
+        disagreement=Disagreement("y", "0.5 off at (0,)", "within 0.001"),
+        before=FULL.original,
+        after=FULL.graph,
+    )
+    written = replace(found, index=4, files=("a.before.onnx", "a.after.onnx"))
+    run = FakeRun(culprits=(found, written))
+    entry = {
+        "index": 3,
+        "name": "fold-it",
+        "at": "bn",
+        "disagreement": {"at": "y", "found": "0.5 off at (0,)", "expected": "within 0.001"},
+        "model": None,
+    }
+    files = {"before": "a.before.onnx", "after": "a.after.onnx"}
+    assert validated(run)["culprits"] == [entry, {**entry, "index": 4, "model": files}]
+    assert rows(run)["culprits"] == ["2", "dropped"]
+    assert validated(FULL)["culprits"] == []
+    assert "culprits" not in rows(FULL)
+    assert str(found) == "fold-it at bn (application 3): y: 0.5 off at (0,); within 0.001"
 
 
 def test_a_run_that_knows_little() -> None:

@@ -21,10 +21,12 @@ class Constant(Op):
 class Input(Op):
     """A value the caller supplies; with ``default`` an initializer that the caller may override.
 
-    The type belongs to the graph's own table, so ``infer`` has nothing to add.
+    ``constant`` is the tensor that a body's capture is known to be, as long as its place in the graph around
+    it is known. The type belongs to the graph's own table, so ``infer`` has nothing to add.
     """
 
     default: Tensor | None = None
+    constant: Tensor | None = None
 
     def infer(self) -> tuple[TensorType, ...]:
         """Nothing: the graph holds an input's declared type."""

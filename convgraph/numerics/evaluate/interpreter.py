@@ -1,5 +1,7 @@
 """Run a graph, or one operation, by the meanings of its operations."""
 
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
@@ -57,11 +59,11 @@ def evaluate_op(op: Op, operands: Sequence[Array | None], *, outputs: int = 1) -
     return (results if isinstance(results, tuple) else (results,))[:outputs]
 
 
-def evaluate(graph: Graph, feeds: Mapping[str, Array]) -> dict[str, Array]:
+def evaluate(graph: Graph, feeds: Mapping[str, Array], *, until: float = math.inf) -> dict[str, Array]:
     """The graph's outputs by name, from its inputs by name; an input with a default may be left out.
 
     Raises InvalidModel for an input that is missing or not there, UnsupportedOp, naming the node, for an
-    operation without a meaning here.
+    operation without a meaning here, or that would begin after ``until``, a time of ``time.monotonic``.
     """
     names = {graph.value_name(value) for value in graph.inputs}
     if unknown := sorted(feeds.keys() - names):
@@ -69,6 +71,8 @@ def evaluate(graph: Graph, feeds: Mapping[str, Array]) -> dict[str, Array]:
     values: dict[Value, Array] = {}
     waiting = {value: len(graph.readers(value)) for node in graph.nodes() for value in graph.results(node)}
     for node in graph.nodes():
+        if time.monotonic() > until:
+            raise UnsupportedOp(graph.describe(node), found="no time left", expected="a faster model")
         results = graph.results(node)
         values.update(zip(results, _computed(graph, node, values, feeds), strict=False))
         _release(graph, node, values, waiting)

@@ -88,3 +88,9 @@ def test_the_kernel_reaches_as_far_as_before() -> None:
         Draw(dyadic=True)
     )
     assert not Pipeline([CropInteriorTaps()]).run(graph)[1].applications
+
+
+def test_a_weight_that_is_computed_stays() -> None:
+    graph = convolved(Conv.of(2, pads=1), spread(6, 4, 3, 3, steps=(2, 2)), given="computed")
+    _, trace = Pipeline([CropInteriorTaps()]).run(graph(Draw(dyadic=True)))
+    assert not trace.applications

@@ -1,7 +1,7 @@
 """Tables for drop-redundant-channels."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -129,6 +129,18 @@ def clipped(b: GraphBuilder, draw: Draw, x: Value) -> Value:
     return b.add(Clip(), x, 0.0, 1.0)
 
 
+def activated_depthwise(b: GraphBuilder, draw: Draw, x: Value) -> Value:
+    """A filter for each channel, with a Relu fused into it."""
+    op = replace(Conv.of(2, group=MANY), activation=Relu())
+    return b.add(op, x, draw.factor(MANY, 1, 2, 3))
+
+
+def bounded_by_a_caller(b: GraphBuilder, draw: Draw, x: Value) -> Value:
+    """X up to a number that is given with it."""
+    del draw
+    return b.add(Clip(), x, None, b.input("top", shape=()))
+
+
 def pooled(op: AveragePool | MaxPool | GlobalAveragePool) -> Step:
     """X by a pool."""
     return lambda b, _, x: b.add(op, x)
@@ -228,6 +240,8 @@ def channels_left(graph: Network) -> int:
         (network(SHIFTED, second=ConvTranspose.of(2)), 12),
         (network(SHIFTED, pooled(COUNTED)), 12),
         (network(SHIFTED, given={"shift": "computed"}), 12),
+        (network(SHIFTED, bounded_by_a_caller), 12),
+        (network(DEAD, activated_depthwise), 12),
         (network(SHIFTED, relu, depthwise(pads=1)), 12),
         (network(TWICE), 8),
         (network(TWICE, depthwise(pads=0, same=False)), 12),

@@ -48,6 +48,9 @@ EXAMPLES = {
     "transposed, output shape": convolved(
         replace(ConvTranspose.of(1, strides=2), output_shape=(2,)), drawn(4, 6, 4), spatial=(1,)
     ),
+    "strides over the input": convolved(
+        Conv.of(2, strides=(5, 1), pads=(1, 0, 2, 0)), drawn(6, 4, 2, 3), spatial=(4, 6)
+    ),
     "the output sees padding only": convolved(
         Conv.of(2, strides=(9, 1), pads=(2, 0, 0, 0)), drawn(6, 4, 2, 3), spatial=(3, 6)
     ),

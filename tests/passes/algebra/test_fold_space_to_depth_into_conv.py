@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from laws.before import before_conv
 from laws.draw import Draw
+from laws.orders import shuffled
 from laws.weighted import Weight, convolved
 
 from convgraph.ir.build import GraphBuilder
@@ -129,3 +131,8 @@ def test_symbolic_sizes_stay_symbolic() -> None:
     result, trace = Pipeline([FoldSpaceToDepthIntoConv()]).run(graph)
     assert len(trace.applications) == 1
     assert [result.op(n).label for n in result.compute_nodes()] == ["Conv", "Relu"]
+
+
+def test_a_shuffle_of_the_channels_is_no_squeeze() -> None:
+    graph = before_conv(shuffled(2, 2), spatial=(7, 5))(Draw(dyadic=True))
+    assert not Pipeline([FoldSpaceToDepthIntoConv()]).run(graph)[1].applications

@@ -7,7 +7,7 @@ from laws.draw import Draw
 
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Abs, Add, Sub
+from convgraph.ir.ops import Add, Neg, Sub
 from convgraph.ir.tensor import DataType, Dim
 from convgraph.passes import Pipeline
 from convgraph.passes.algebra.merge_added_constants import MergeAddedConstants
@@ -45,7 +45,7 @@ def summed(
                 stack.append(b.add(Add() if letter == "+" else Sub(), left, right))
                 done += 1
                 if done == read:
-                    b.output(b.add(Abs(), stack[-1]), name="z")
+                    b.output(b.add(Neg(), stack[-1]), name="z")
             else:
                 part = parts[int(letter)]
                 if isinstance(part, str):
@@ -55,7 +55,7 @@ def summed(
                         draw.weight(*part, dtype=dtype) if isinstance(part, tuple) else np.array(part, dtype)
                     )
                     stack.append(b.constant(array, name=f"c{letter}"))
-        b.output(b.add(Abs(), stack.pop()), name="y_out")
+        b.output(b.add(Neg(), stack.pop()), name="y_out")
         return b.build()
 
     return build

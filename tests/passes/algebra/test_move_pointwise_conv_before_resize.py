@@ -92,6 +92,7 @@ NEAR_MISSES = {
     "the_convolution_is_pointwise": [
         enlarged(kernel=2),
         enlarged(conv=Conv.of(2, strides=2)),
+        enlarged(conv=replace(Conv.of(2, strides=2), auto_pad="SAME_UPPER")),
         enlarged(conv=Conv.of(2, pads=1)),
     ],
     "the_channels_stay": [

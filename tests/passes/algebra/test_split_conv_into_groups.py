@@ -47,9 +47,9 @@ def mixed(weight: Weight, *, rows: bool = True, columns: bool = True, group: int
 
 
 def uneven(draw: Draw) -> np.ndarray:
-    """Components of 3x4, 2x1, 1x3 and a row and a column of zeros: they fit two groups of 4x5, mixed."""
+    """Components of 3x4, 2x1, 1x2, two rows and three columns of zeros: they fit two groups of 4x5, mixed."""
     array = np.zeros((8, 10, 3, 2), np.float32)
-    for begin, count, first, wide in ((0, 3, 0, 4), (3, 2, 4, 1), (5, 1, 5, 3)):
+    for begin, count, first, wide in ((0, 3, 0, 4), (3, 2, 4, 1), (5, 1, 5, 2)):
         rows, columns = slice(begin, begin + count), slice(first, first + wide)
         array[rows, columns] = draw.factor(count, wide, 3, 2)
     return np.asarray(array[::-1, ::-1].copy())

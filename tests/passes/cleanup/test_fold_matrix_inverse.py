@@ -10,6 +10,8 @@ from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import MatMul, Mul, Op, Opaque
 from convgraph.ir.tensor import Array, DataType, TensorType
+from convgraph.passes import Pipeline
+from convgraph.passes.cleanup.fold_matrix_inverse import FoldMatrixInverse
 
 INVERSE = Opaque(domain="com.microsoft", op_type="Inverse", arity=1)
 DET = Opaque(op_type="Det", arity=1)
@@ -68,3 +70,9 @@ NEAR_MISSES = {
         times(INVERSE, lambda _: np.diag(np.full(3, 1e-40, np.float32))),
     ],
 }
+
+
+def test_what_else_is_made_of_a_constant_is_left() -> None:
+    other = Opaque(domain="com.microsoft", op_type="MatrixExponential", arity=1)
+    _, trace = Pipeline([FoldMatrixInverse()]).run(times(other, triangular(4, 4))(Draw(dyadic=True)))
+    assert not trace.applications

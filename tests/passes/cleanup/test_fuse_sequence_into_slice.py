@@ -44,3 +44,12 @@ NEAR_MISSES = {"it_counts_from_the_front": [cut("int64 {4}", -1)]}
 def test_pieces_of_lengths_of_their_own_are_left() -> None:
     graph = cut("int64[2] {2, 4}", 0, 1)(Draw(dyadic=True))
     assert not Pipeline([FuseSequenceIntoSlice()]).run(graph)[1].applications
+
+
+def test_a_sequence_that_has_lost_a_piece_is_left() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]> g (float[N, 6, 5] x) => (float[A, B, C] y) {
+        k = Constant <value = int64 {2}> () i = Constant <value = int64 {1}> ()
+        s = SplitToSequence <axis = 1> (x, k) e = SequenceErase(s, i) y = SequenceAt(e, i)
+    }"""
+    _, trace = Pipeline([FuseSequenceIntoSlice()]).run(from_onnx(onnx.parser.parse_model(text)))
+    assert not trace.applications

@@ -3,9 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import onnx.parser
 from laws.padded import pooled, window_on_pad
 
+from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.ops import MaxPool
+from convgraph.passes import Pipeline
+from convgraph.passes.fusion.absorb_pad_into_max_pool import AbsorbPadIntoMaxPool
 
 PADS = (0, 0, 1, 2, 0, 0, 0, 1)
 POOL = MaxPool.of((2, 3), strides=2)
@@ -63,6 +67,12 @@ NEAR_MISSES = {
     "every_window_meets_the_data": [
         window_on_pad(pooled(MaxPool.of((2, 3))), (0, 0, 2, 0, 0, 0, 0, 0), fill=LOWEST),
         window_on_pad(pooled(MaxPool.of((2, 3), dilations=(5, 1))), (0, 0, 1, 0, 0, 0, 1, 0), fill=LOWEST),
+        window_on_pad(
+            pooled(MaxPool.of((2, 3), dilations=(4, 1))),
+            (0, 0, 1, 0, 0, 0, 1, 0),
+            fill=LOWEST,
+            spatial=(3, 7),
+        ),
     ],
     "rounding_up_gives_the_same_size": [
         window_on_pad(
@@ -76,3 +86,12 @@ NEAR_MISSES = {
         ),
     ],
 }
+
+
+def test_elements_of_a_type_that_is_not_known_have_no_lowest_number() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17, "elsewhere" : 1]>
+    g (float[N, 4, 6, 5] x) => (y) <int64[8] pads = {0, 0, 1, 1, 0, 0, 0, 0}, float low = {-inf}> {
+        made = elsewhere.Made(x) padded = Pad(made, pads, low) y = MaxPool <kernel_shape = [2, 3]> (padded)
+    }"""
+    _, trace = Pipeline([AbsorbPadIntoMaxPool()]).run(from_onnx(onnx.parser.parse_model(text)))
+    assert [refusal.requirement for refusal in trace.refusals] == ["it_pads_with_the_lowest_number"]

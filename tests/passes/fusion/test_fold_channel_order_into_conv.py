@@ -19,7 +19,20 @@ from laws.orders import (
 
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import AveragePool, Conv, ConvTranspose, Elu, GlobalAveragePool, PRelu, Relu, Tanh
+from convgraph.ir.ops import (
+    AveragePool,
+    Conv,
+    ConvTranspose,
+    Elu,
+    GlobalAveragePool,
+    PRelu,
+    Relu,
+    Reshape,
+    Tanh,
+    Transpose,
+)
+from convgraph.passes import Pipeline
+from convgraph.passes.fusion.fold_channel_order_into_conv import FoldChannelOrderIntoConv
 
 MIXED = gathered(2, 5, 0, 3, 1, 4)
 
@@ -108,3 +121,18 @@ NEAR_MISSES = {
         after_conv(gathered(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5)),
     ],
 }
+
+
+def test_a_shuffle_that_moves_pixels_as_well_is_left() -> None:
+    def turned(b: GraphBuilder, draw: Draw, x: Value) -> Value:
+        del draw
+        _, channels, high, wide = b.type(x).shape or ()
+        assert isinstance(high, int)
+        assert isinstance(wide, int)
+        assert channels == 6
+        apart = b.add(Reshape(), x, np.array([0, 2, 3, high, wide]))
+        mixed = b.add(Transpose(perm=(0, 2, 1, 3, 4)), apart)
+        return b.add(Reshape(), mixed, np.array([0, 6, wide, high]))
+
+    graph = after_conv(turned, spatial=(7, 5))(Draw(dyadic=True))
+    assert not Pipeline([FoldChannelOrderIntoConv()]).run(graph)[1].applications

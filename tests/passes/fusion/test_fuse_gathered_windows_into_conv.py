@@ -31,6 +31,7 @@ def same(at: Array) -> Array:
 def unfolded(
     *axes: Axis,
     spatial: Sequence[int] = (6, 7, 5),
+    known: bool = True,
     batch: Dim = "N",
     changed: Changed = same,
     order: Sequence[int] | None = None,
@@ -44,14 +45,16 @@ def unfolded(
     """Columns of x (N, 3, …), a matrix of four rows times them, a bias, and an image of that.
 
     ``changed`` changes the places along the first axis, ``order`` is that of the axes before they are joined,
-    ``image`` the sizes of the result; ``bias`` is the shape of what is added, on the ``left`` or not. What is
-    ``given``, "matrix", "bias" or "places", a caller may override; ``also`` is what else is an output, the
-    "product" or the "sum".
+    ``image`` the sizes of the result; x's first size may not be ``known``; ``bias`` is the shape of what is
+    added, on the ``left`` or not. What is ``given``, "matrix", "bias" or "places", a caller may override;
+    ``also`` is what else is an output, the "product" or the "sum".
     """
 
     def build(draw: Draw) -> Graph:
         b, sizes, rank = GraphBuilder("g", opset=17), spatial[: len(axes)], len(axes)
-        y = b.input("x", shape=(batch, 3, *sizes), dtype=DataType.of(np.dtype(dtype)))
+        shape: list[Dim] = [batch, 3, *sizes]
+        shape[2] = sizes[0] if known else "H"
+        y = b.input("x", shape=shape, dtype=DataType.of(np.dtype(dtype)))
 
         def parameter(name: str, array: Array) -> Operand:
             return b.overridable(name, array) if name == given else b.constant(array, name=name)
@@ -116,6 +119,7 @@ NEAR_MISSES = {
         unfolded(THREE, TWO, changed=lambda at: at[:, ::-1]),
         unfolded(THREE, TWO, changed=lambda at: at[:, [0, 1, 3, 2]]),
         unfolded((3, 1, 1), TWO, changed=lambda at: np.minimum(at, 4)),
+        unfolded(THREE, TWO, changed=lambda at: at[:, :2], known=False),
     ],
     "a_column_is_a_window": [
         unfolded(TWO, TWO, order=(0, 1, 4, 2, 3, 5)),

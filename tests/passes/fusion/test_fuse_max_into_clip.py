@@ -80,3 +80,10 @@ def test_a_bound_that_is_an_array_stays() -> None:
 
     _, trace = Pipeline([FuseMaxIntoClip()]).run(made_of(steps)(Draw(dyadic=True)))
     assert not trace.applications
+
+
+@pytest.mark.parametrize(("op", "open_side"), [(Max(), 2), (Min(), 1)])
+def test_the_side_that_is_open_has_no_bound(op: Op, open_side: int) -> None:
+    result, _ = Pipeline([FuseMaxIntoClip()]).run(made_of(chain((op, -1.0)))(Draw(dyadic=True)))
+    (clip,) = (node for node in result.compute_nodes() if isinstance(result.op(node), Clip))
+    assert [slot for slot in (1, 2) if result.operand(clip, slot) is None] == [open_side]

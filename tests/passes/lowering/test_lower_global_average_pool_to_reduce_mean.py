@@ -11,14 +11,17 @@ from convgraph.ir.ops import GlobalAveragePool, Relu
 from convgraph.ir.tensor import DataType, Dim
 
 
-def pooled(*shape: Dim, dtype: type = np.float32, opset: int = 17) -> Callable[[Draw], Graph]:
-    """The mean of each channel of x (as many elements as a power of two), and a Relu of it."""
+def pooled(
+    *shape: Dim, dtype: type = np.float32, opset: int = 17, returned: bool = False
+) -> Callable[[Draw], Graph]:
+    """The mean of each channel of x (2ᵏ elements), and a Relu of it unless it is ``returned``."""
 
     def build(draw: Draw) -> Graph:
         del draw
         b = GraphBuilder("g", opset=opset)
         x = b.input("x", shape=tuple(shape), dtype=DataType.of(np.dtype(dtype)))
-        b.output(b.add(Relu(), b.add(GlobalAveragePool(), x, node="pool")), name="y")
+        y = b.add(GlobalAveragePool(), x, node="pool")
+        b.output(y if returned else b.add(Relu(), y), name="y")
         return b.build()
 
     return build
@@ -32,6 +35,7 @@ EXAMPLES = {
     "axes as an operand": pooled("N", 3, 8, 4, opset=18),
     "old opset": pooled("N", 3, 8, 4, opset=11),
     "half": pooled("N", 3, 8, 4, dtype=np.float16),
+    "returned": pooled("N", 3, 8, 4, returned=True),
     "double": pooled("N", 3, 8, 4, dtype=np.float64),
 }
 

@@ -8,7 +8,9 @@ from laws.draw import Draw
 
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
-from convgraph.ir.ops import Conv, Convolution, ConvTranspose, HardSwish
+from convgraph.ir.ops import Conv, Convolution, ConvTranspose, HardSwish, Tanh
+from convgraph.passes import Pipeline
+from convgraph.passes.lowering.lower_hard_swish_to_hard_sigmoid import LowerHardSwishToHardSigmoid
 
 BOUND = 2e-7  # a sixth is not dyadic: x / 6 and x · (1 / 6) round differently
 
@@ -50,3 +52,10 @@ EXAMPLES = {
 }
 
 NEAR_MISSES: dict[str, Sequence[Callable[[Draw], Graph]]] = {}
+
+
+def test_what_else_a_convolution_ends_in_stays() -> None:
+    b, draw = GraphBuilder("g", opset=17), Draw(dyadic=True)
+    op = replace(Conv.of(2), activation=Tanh())
+    b.output(b.add(op, b.input("x", shape=("N", 4, "H", "W")), draw.weight(6, 4, 3, 2)), name="y")
+    assert not Pipeline([LowerHardSwishToHardSigmoid()]).run(b.build())[1].applications
