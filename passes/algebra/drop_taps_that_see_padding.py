@@ -30,7 +30,7 @@ class DropTapsThatSeePadding(CropOuterTaps[IdleTaps]):
         """A convolution with taps beyond the input at every output position, or the other way round."""
         weight, pads = graph.operand(node, 1), known_pads(graph, node)
         shape = None if weight is None else graph.type(weight).static_shape
-        if shape is None or pads is None or min(pads, default=0) < 0:
+        if shape is None or not pads or min(pads) < 0:
             return None
         counts = [
             _outside(graph, node, axis=axis, taps=size, pad=pads[axis]) for axis, size in enumerate(shape[2:])

@@ -9,9 +9,11 @@ a configuration switches, and others become constant once shapes are known.
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Op, Opaque
+from convgraph.ir.ops import Op, Opaque, Squeeze
 from convgraph.passes.bodies import bodies_of
 from convgraph.passes.rewrite import Measure, Rewrite, requirement
 
@@ -67,7 +69,16 @@ class InlineConstantIf(Rewrite[KnownChoice]):
         """Add the branch's operations and let the readers read what they make."""
         made = edit.graft(m.branch, captured=m.captured)
         for (result, _), value in zip(m.pairs, made, strict=True):
+            _give_ranges(edit, result, value)
             edit.replace(result, value)
+
+
+def _give_ranges(edit: Edit, result: Value, value: Value) -> None:
+    """Let Range read a scalar, as ONNX has it: a vector of one passes as long as its shape is not seen."""
+    if edit.graph.type(value).rank == 1:
+        for use in edit.graph.readers(result):
+            if edit.graph.op(use.node).label == "Range":
+                edit.rewire(use, edit.add(Squeeze(), value, edit.constant(np.array([0]))))
 
 
 def _is_if(op: Op) -> bool:

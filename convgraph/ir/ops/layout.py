@@ -83,6 +83,7 @@ class Concat(Op):
 
     def infer(self, first: TensorType, *operands: TensorType) -> TensorType:
         """The type of the joined operands."""
+        require(None not in operands, self.label, found="an operand left out", expected="each of them")
         parts = (first, *operands)
         dtypes = {part.dtype for part in parts} - {UNKNOWN.dtype}
         found = " and ".join(str(part) for part in parts)

@@ -40,6 +40,7 @@ class Variadic(Op):
 
     def infer(self, first: TensorType, *operands: TensorType) -> TensorType:
         """The broadcast shape, with the operands' element type."""
+        require(None not in operands, self.label, found="an operand left out", expected="each of them")
         shapes = [first.shape, *(operand.shape for operand in operands)]
         return TensorType(_same_dtype(self.label, first, *operands), shape=broadcast(*shapes))
 

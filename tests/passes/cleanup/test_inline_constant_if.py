@@ -55,6 +55,12 @@ EXAMPLES = {
     ),
     "it hands on what it captures": model(f"r = Relu(x) {choice('t = Identity(r)')}"),
     "it hands on an input": model(choice("t = Identity(x)")),
+    "a Range reads the vector of one that it makes": model(
+        "n = Shape <end = 1> (x) zero = Constant <value_int = 0> () one = Constant <value_int = 1> ()"
+        + choice("t = Identity(n)", "e = Squeeze(n)", kind="int64[]", name="z")
+        + "y = Range(zero, z, one)",
+        outputs="int64[k] y",
+    ),
     "in the branch of another": model(choice(NESTED)),
     "in the branch that a caller chooses": model(
         choice(NESTED).replace("y = If (c)", "y = If (d)"), inputs="float[N, 5] x, bool d"
