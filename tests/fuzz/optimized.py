@@ -1,7 +1,8 @@
 """Random networks through ``optimize`` as anyone calls it, checks and all: none comes out unequal.
 
 Run it with ``PYTHONPATH=tests python -m fuzz.optimized [COUNT] [--seed N]``. Whatever is not found equal is
-printed with the network's number, what cannot be verified with the reason; exit status 1 when one is unequal.
+printed with the network's number, what cannot be verified with the reason, and what is equal only because a
+rewrite was found at fault and dropped; exit status 1 when one is unequal or had a culprit.
 """
 
 import argparse
@@ -28,7 +29,7 @@ def outcome(seed: int) -> tuple[str, str]:
     if result.verification is None:
         return "unverified", "nothing was compared"
     if result.culprits:
-        return "different", str(result.culprits[0])
+        return "equal without a culprit", str(result.culprits[0])
     return result.verification.status, result.verification.reason
 
 
@@ -50,7 +51,7 @@ def main() -> int:
         if sum(counts.values()) % 500 == 0:
             print(dict(counts), flush=True)
     print(dict(counts))
-    return int(counts["different"] + counts["failed"] > 0)
+    return int(any(counts[status] for status in ("different", "failed", "equal without a culprit")))
 
 
 if __name__ == "__main__":
