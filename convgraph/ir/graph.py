@@ -18,6 +18,7 @@ from convgraph.errors import InvalidModel
 from convgraph.ir.header import Header, ModelInfo, no_strings
 from convgraph.ir.ops.base import Op
 from convgraph.ir.ops.constant import Constant, Input
+from convgraph.ir.order import ordered
 from convgraph.ir.tensor import UNKNOWN, Tensor, TensorType
 
 __all__ = ["Graph", "Header", "ModelInfo", "NodeInfo", "Use", "Value", "ValueInfo"]
@@ -144,9 +145,7 @@ class Graph:
         if self._order is None:
             infos = self._node_infos
             try:
-                self._order = tuple(
-                    nx.lexicographical_topological_sort(self.nx, key=lambda n: infos[n].order)
-                )
+                self._order = ordered(self.nx, listed=lambda n: infos[n].order, operands=self._operands)
             except nx.NetworkXUnfeasible:
                 cycle = " -> ".join(self.describe(edge[0]) for edge in nx.find_cycle(self.nx))
                 raise InvalidModel(
