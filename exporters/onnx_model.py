@@ -14,6 +14,7 @@ from onnx import ModelProto
 
 from convgraph.errors import InvalidModel
 from convgraph.exporters.external_data import is_worth_moving
+from convgraph.exporters.onnx_functions import drop_uncalled
 from convgraph.exporters.onnx_graph import Store, inline, write_graph
 from convgraph.exporters.staged import Message, Place, Ready, Staged
 from convgraph.ir.collecting import collecting_rarely
@@ -54,6 +55,8 @@ def message_of(graph: Graph, *, store: Store) -> ModelProto:
         model.metadata_props.add(key=key, value=text)
     model.graph.SetInParent()
     write_graph(graph, opset=info.opset, store=store, into=model.graph)
+    if info.released:
+        drop_uncalled(model, released=info.released)
     return model
 
 

@@ -18,10 +18,12 @@ from convgraph.ir.ops import (
     GlobalAveragePool,
     GlobalMaxPool,
     InstanceNormalization,
+    LayerNormalization,
     MaxPool,
     MaxUnpool,
     Op,
     Pool,
+    RMSNormalization,
 )
 from convgraph.ir.tensor import DataType, TensorType
 
@@ -236,6 +238,21 @@ def _instance_norm(op: InstanceNormalization, x: Tensor, scale: Tensor, bias: Te
     return torch.instance_norm(x, scale, bias, None, None, True, 0.0, op.epsilon, False)  # noqa: FBT003
 
 
+def _layer_norm(
+    op: LayerNormalization, x: Tensor, scale: Tensor, bias: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    axes = list(range(op.axis % x.ndim, x.ndim))
+    mean, variance = x.mean(dim=axes, keepdim=True), x.var(dim=axes, correction=0, keepdim=True)
+    inverse = torch.rsqrt(variance + op.epsilon)
+    y = (x - mean) * inverse * scale
+    return y if bias is None else y + bias, mean, inverse
+
+
+def _rms_norm(op: RMSNormalization, x: Tensor, scale: Tensor) -> Tensor:
+    axes = list(range(op.axis % x.ndim, x.ndim))
+    return x * torch.rsqrt((x * x).mean(dim=axes, keepdim=True) + op.epsilon) * scale
+
+
 MEANINGS: Mapping[type[Op], Meaning] = {
     Conv: _conv,
     ConvTranspose: _conv_transpose,
@@ -246,4 +263,6 @@ MEANINGS: Mapping[type[Op], Meaning] = {
     GlobalMaxPool: _global_max,
     BatchNormalization: _batch_norm,
     InstanceNormalization: _instance_norm,
+    LayerNormalization: _layer_norm,
+    RMSNormalization: _rms_norm,
 }

@@ -42,24 +42,54 @@ from convgraph.passes.approximate.split_low_rank_conv import SplitLowRankConv
 from convgraph.passes.approximate.split_nearly_boxed_conv_transpose import SplitNearlyBoxedConvTranspose
 from convgraph.passes.approximate.split_nearly_depthwise_separable import SplitNearlyDepthwiseSeparable
 from convgraph.passes.approximate.split_nearly_spatially_separable import SplitNearlySpatiallySeparable
+from convgraph.passes.cleanup.commute_slice_with_concat import CommuteSliceWithConcat
+from convgraph.passes.cleanup.compose_casts import ComposeCasts
 from convgraph.passes.cleanup.compose_pads import ComposePads
+from convgraph.passes.cleanup.compose_reductions import ComposeReductions
+from convgraph.passes.cleanup.compose_reshapes import ComposeReshapes
+from convgraph.passes.cleanup.compose_slices import ComposeSlices
+from convgraph.passes.cleanup.compose_transposes import ComposeTransposes
 from convgraph.passes.cleanup.drop_unread_values import DropUnreadValues
 from convgraph.passes.cleanup.fold_constants import FoldConstants
+from convgraph.passes.cleanup.fold_fill_into_broadcast import FoldFillIntoBroadcast
 from convgraph.passes.cleanup.fold_matrix_inverse import FoldMatrixInverse
 from convgraph.passes.cleanup.fold_reshape_target import FoldReshapeTarget
 from convgraph.passes.cleanup.fold_resize_sizes import FoldResizeSizes
 from convgraph.passes.cleanup.fold_static_dimensions import FoldStaticDimensions
 from convgraph.passes.cleanup.fold_static_shape import FoldStaticShape
+from convgraph.passes.cleanup.fuse_pick_into_shape import FusePickIntoShape
+from convgraph.passes.cleanup.fuse_reshape_into_reduction import FuseReshapeIntoReduction
+from convgraph.passes.cleanup.fuse_sequence_into_concat import FuseSequenceIntoConcat
 from convgraph.passes.cleanup.fuse_sequence_into_slice import FuseSequenceIntoSlice
 from convgraph.passes.cleanup.fuse_slices_into_wrap_pad import FuseSlicesIntoWrapPad
 from convgraph.passes.cleanup.inline_constant_if import InlineConstantIf
+from convgraph.passes.cleanup.inline_local_function import InlineLocalFunction
+from convgraph.passes.cleanup.merge_concats import MergeConcats
+from convgraph.passes.cleanup.merge_slices import MergeSlices
+from convgraph.passes.cleanup.remove_concat_of_parts import RemoveConcatOfParts
 from convgraph.passes.cleanup.remove_dropout import RemoveDropout
 from convgraph.passes.cleanup.remove_identity import RemoveIdentity
+from convgraph.passes.cleanup.remove_idle_choice import RemoveIdleChoice
+from convgraph.passes.cleanup.remove_idle_function import RemoveIdleFunction
+from convgraph.passes.cleanup.remove_idle_sampling import RemoveIdleSampling
+from convgraph.passes.cleanup.remove_neutral_constant import RemoveNeutralConstant
+from convgraph.passes.cleanup.remove_opposites import RemoveOpposites
+from convgraph.passes.cleanup.remove_sequence_pick import RemoveSequencePick
+from convgraph.passes.cleanup.remove_split_of_concat import RemoveSplitOfConcat
+from convgraph.passes.cleanup.share_equal_constants import ShareEqualConstants
+from convgraph.passes.cleanup.share_equal_operations import ShareEqualOperations
+from convgraph.passes.fusion.absorb_batches_into_conv import AbsorbBatchesIntoConv
+from convgraph.passes.fusion.absorb_expand_into_broadcast import AbsorbExpandIntoBroadcast
 from convgraph.passes.fusion.absorb_pad_into_average_pool import AbsorbPadIntoAveragePool
 from convgraph.passes.fusion.absorb_pad_into_conv import AbsorbPadIntoConv
 from convgraph.passes.fusion.absorb_pad_into_max_pool import AbsorbPadIntoMaxPool
 from convgraph.passes.fusion.absorb_slice_into_conv import AbsorbSliceIntoConv
+from convgraph.passes.fusion.absorb_transpose_into_gemm import AbsorbTransposeIntoGemm
+from convgraph.passes.fusion.commute_scale_with_activation import CommuteScaleWithActivation
+from convgraph.passes.fusion.commute_scale_with_reordering import CommuteScaleWithReordering
 from convgraph.passes.fusion.commute_slice_with_conv import CommuteSliceWithConv
+from convgraph.passes.fusion.compose_scales_and_shifts import ComposeScalesAndShifts
+from convgraph.passes.fusion.fold_affine_into_norm import FoldAffineIntoNorm
 from convgraph.passes.fusion.fold_batchnorm_into_conv import FoldBatchnormIntoConv
 from convgraph.passes.fusion.fold_batchnorm_into_gemm import FoldBatchnormIntoGemm
 from convgraph.passes.fusion.fold_batchnorm_into_next_conv import FoldBatchnormIntoNextConv
@@ -73,18 +103,31 @@ from convgraph.passes.fusion.fold_shift_into_border_map import FoldShiftIntoBord
 from convgraph.passes.fusion.fold_shift_into_conv import FoldShiftIntoConv
 from convgraph.passes.fusion.fold_shift_into_gemm import FoldShiftIntoGemm
 from convgraph.passes.fusion.fold_shift_into_next_conv import FoldShiftIntoNextConv
+from convgraph.passes.fusion.fold_transpose_into_gemm import FoldTransposeIntoGemm
+from convgraph.passes.fusion.fuse_abs_into_softsign import FuseAbsIntoSoftsign
 from convgraph.passes.fusion.fuse_activation_into_conv import FuseActivationIntoConv
 from convgraph.passes.fusion.fuse_clip_into_hard_sigmoid import FuseClipIntoHardSigmoid
+from convgraph.passes.fusion.fuse_erf_into_gelu import FuseErfIntoGelu
+from convgraph.passes.fusion.fuse_exp_into_sigmoid import FuseExpIntoSigmoid
+from convgraph.passes.fusion.fuse_gathered_pixels_into_resize import FuseGatheredPixelsIntoResize
 from convgraph.passes.fusion.fuse_gathered_windows_into_conv import FuseGatheredWindowsIntoConv
+from convgraph.passes.fusion.fuse_log_into_log_softmax import FuseLogIntoLogSoftmax
 from convgraph.passes.fusion.fuse_max_into_clip import FuseMaxIntoClip
 from convgraph.passes.fusion.fuse_max_into_leaky_relu import FuseMaxIntoLeakyRelu
+from convgraph.passes.fusion.fuse_mean_square_into_rms_norm import FuseMeanSquareIntoRmsNorm
+from convgraph.passes.fusion.fuse_moments_into_instance_norm import FuseMomentsIntoInstanceNorm
+from convgraph.passes.fusion.fuse_moments_into_layer_norm import FuseMomentsIntoLayerNorm
+from convgraph.passes.fusion.fuse_reshapes_into_depth_to_space import FuseReshapesIntoDepthToSpace
+from convgraph.passes.fusion.fuse_reshapes_into_space_to_depth import FuseReshapesIntoSpaceToDepth
 from convgraph.passes.fusion.fuse_scatter_into_max_unpool import FuseScatterIntoMaxUnpool
 from convgraph.passes.fusion.fuse_sigmoid_mul_into_swish import FuseSigmoidMulIntoSwish
+from convgraph.passes.fusion.fuse_tanh_into_gelu import FuseTanhIntoGelu
 from convgraph.passes.fusion.fuse_transposed_gather_into_gather import FuseTransposedGatherIntoGather
 from convgraph.passes.fusion.fuse_transposed_matmul_into_conv import FuseTransposedMatmulIntoConv
 from convgraph.passes.fusion.fuse_transposed_scatters_into_concat import (
     FuseTransposedScattersIntoConcat,
 )
+from convgraph.passes.fusion.remove_transposes_around import RemoveTransposesAround
 from convgraph.passes.lowering.lower_batchnorm_to_mul_and_add import LowerBatchnormToMulAndAdd
 from convgraph.passes.lowering.lower_conv_transpose_to_sub_pixel import LowerConvTransposeToSubPixel
 from convgraph.passes.lowering.lower_depth_to_space_to_transpose import LowerDepthToSpaceToTranspose
@@ -103,132 +146,104 @@ from convgraph.passes.lowering.split_conv_transpose_into_resize_and_conv import 
 from convgraph.passes.pipeline import AnyRewrite, Application, Pipeline, Repeat, Trace
 from convgraph.passes.rewrite import Drop, PricedRewrite, Refusal, Requirement, Rewrite, requirement
 
+# A name on each line would take a third of the page.
+# fmt: off
 __all__ = [
-    "ALGEBRA",
-    "ALL",
-    "APPROXIMATE",
-    "CLEAN",
-    "CLEANUP",
-    "DEFAULT",
-    "EXACT",
-    "FOLDING",
-    "FUSION",
-    "LOWERING",
-    "SETTLING",
-    "AbsorbPadIntoAveragePool",
-    "AbsorbPadIntoConv",
-    "AbsorbPadIntoMaxPool",
-    "AbsorbSliceIntoConv",
-    "AnyRewrite",
-    "Application",
-    "AssociateMatmuls",
-    "CommuteSliceWithConv",
-    "ComposeAveragePoolIntoConv",
-    "ComposeChannelOrders",
-    "ComposeConvs",
-    "ComposeMatmuls",
-    "ComposePads",
-    "CropDeadTaps",
-    "CropInteriorTaps",
-    "DistributePointwiseConvOverConcat",
-    "Drop",
-    "DropPoolThatNumbersPixels",
-    "DropRedundantChannels",
-    "DropTapsThatSeePadding",
-    "DropUnreadValues",
-    "FoldBatchnormIntoConv",
-    "FoldBatchnormIntoGemm",
-    "FoldBatchnormIntoNextConv",
-    "FoldChannelOrderIntoConv",
-    "FoldChannelOrderIntoNextConv",
-    "FoldConstants",
-    "FoldCoordinateChannels",
-    "FoldMatrixInverse",
-    "FoldNearestResizeIntoConv",
-    "FoldNearestResizeThroughConcatIntoConv",
-    "FoldPreluIntoLeakyRelu",
-    "FoldReshapeTarget",
-    "FoldResizeSizes",
-    "FoldScaleIntoConv",
-    "FoldScaleIntoGemm",
-    "FoldScaleIntoNextConv",
-    "FoldShiftIntoBorderMap",
-    "FoldShiftIntoConv",
-    "FoldShiftIntoGemm",
-    "FoldShiftIntoNextConv",
-    "FoldSpaceToDepthIntoConv",
-    "FoldStaticDimensions",
-    "FoldStaticShape",
-    "FuseActivationIntoConv",
-    "FuseClipIntoHardSigmoid",
-    "FuseGatheredWindowsIntoConv",
-    "FuseMaxIntoClip",
-    "FuseMaxIntoLeakyRelu",
-    "FuseScatterIntoMaxUnpool",
-    "FuseSequenceIntoSlice",
-    "FuseSigmoidMulIntoSwish",
-    "FuseSlicesIntoSpaceToDepth",
-    "FuseSlicesIntoWrapPad",
-    "FuseTransposedGatherIntoGather",
-    "FuseTransposedMatmulIntoConv",
-    "FuseTransposedScattersIntoConcat",
-    "InlineConstantIf",
-    "LowerBatchnormToMulAndAdd",
-    "LowerConvTransposeOfPixelToConv",
-    "LowerConvTransposeToConv",
-    "LowerConvTransposeToSubPixel",
-    "LowerDepthToSpaceToTranspose",
-    "LowerGlobalAveragePoolToReduceMean",
-    "LowerHardSigmoidToClip",
-    "LowerHardSwishToHardSigmoid",
-    "LowerInterpolatingConvTransposeToResize",
-    "LowerLinearResizeToConv",
-    "LowerPreluToRelu",
-    "LowerResizeToExpand",
-    "LowerSpaceToDepthToTranspose",
-    "MergeAddedConstants",
-    "MergeParallelBranches",
-    "MergeSiblingConvs",
-    "MoveMonotoneAfterMaxPool",
-    "MovePointwiseConvAfterAveragePool",
-    "MovePointwiseConvBeforeResize",
-    "Pipeline",
-    "PricedRewrite",
-    "PropagateStride",
-    "Refusal",
-    "RemoveDropout",
-    "RemoveIdentity",
-    "Repeat",
-    "Requirement",
-    "Rewrite",
-    "SplitConvAlongSplit",
-    "SplitConvIntoGroups",
-    "SplitConvTransposeIntoResizeAndConv",
-    "SplitDepthwiseSeparable",
-    "SplitLowRankConv",
-    "SplitNearlyBoxedConvTranspose",
-    "SplitNearlyDepthwiseSeparable",
-    "SplitNearlySpatiallySeparable",
-    "SplitSpatiallySeparable",
-    "Trace",
-    "requirement",
+    "ALGEBRA", "ALL", "APPROXIMATE", "CLEAN", "CLEANUP", "DEFAULT", "EXACT", "FOLDING", "FUSION", "IDIOMS",
+    "LOWERING", "SETTLING", "AbsorbBatchesIntoConv", "AbsorbExpandIntoBroadcast", "AbsorbPadIntoAveragePool",
+    "AbsorbPadIntoConv", "AbsorbPadIntoMaxPool", "AbsorbSliceIntoConv", "AbsorbTransposeIntoGemm",
+    "AnyRewrite", "Application", "AssociateMatmuls", "CommuteScaleWithActivation",
+    "CommuteScaleWithReordering", "CommuteSliceWithConcat", "CommuteSliceWithConv",
+    "ComposeAveragePoolIntoConv", "ComposeCasts", "ComposeChannelOrders", "ComposeConvs", "ComposeMatmuls",
+    "ComposePads", "ComposeReductions", "ComposeReshapes", "ComposeScalesAndShifts", "ComposeSlices",
+    "ComposeTransposes", "CropDeadTaps", "CropInteriorTaps", "DistributePointwiseConvOverConcat", "Drop",
+    "DropPoolThatNumbersPixels", "DropRedundantChannels", "DropTapsThatSeePadding", "DropUnreadValues",
+    "FoldAffineIntoNorm", "FoldBatchnormIntoConv", "FoldBatchnormIntoGemm", "FoldBatchnormIntoNextConv",
+    "FoldChannelOrderIntoConv", "FoldChannelOrderIntoNextConv", "FoldConstants", "FoldCoordinateChannels",
+    "FoldFillIntoBroadcast", "FoldMatrixInverse", "FoldNearestResizeIntoConv",
+    "FoldNearestResizeThroughConcatIntoConv", "FoldPreluIntoLeakyRelu", "FoldReshapeTarget",
+    "FoldResizeSizes", "FoldScaleIntoConv", "FoldScaleIntoGemm", "FoldScaleIntoNextConv",
+    "FoldShiftIntoBorderMap", "FoldShiftIntoConv", "FoldShiftIntoGemm", "FoldShiftIntoNextConv",
+    "FoldSpaceToDepthIntoConv", "FoldStaticDimensions", "FoldStaticShape", "FoldTransposeIntoGemm",
+    "FuseAbsIntoSoftsign", "FuseActivationIntoConv", "FuseClipIntoHardSigmoid", "FuseErfIntoGelu",
+    "FuseExpIntoSigmoid", "FuseGatheredPixelsIntoResize", "FuseGatheredWindowsIntoConv",
+    "FuseLogIntoLogSoftmax", "FuseMaxIntoClip", "FuseMaxIntoLeakyRelu", "FuseMeanSquareIntoRmsNorm",
+    "FuseMomentsIntoInstanceNorm", "FuseMomentsIntoLayerNorm", "FusePickIntoShape",
+    "FuseReshapeIntoReduction", "FuseReshapesIntoDepthToSpace", "FuseReshapesIntoSpaceToDepth",
+    "FuseScatterIntoMaxUnpool", "FuseSequenceIntoConcat", "FuseSequenceIntoSlice", "FuseSigmoidMulIntoSwish",
+    "FuseSlicesIntoSpaceToDepth", "FuseSlicesIntoWrapPad", "FuseTanhIntoGelu",
+    "FuseTransposedGatherIntoGather", "FuseTransposedMatmulIntoConv", "FuseTransposedScattersIntoConcat",
+    "InlineConstantIf", "InlineLocalFunction", "LowerBatchnormToMulAndAdd", "LowerConvTransposeOfPixelToConv",
+    "LowerConvTransposeToConv", "LowerConvTransposeToSubPixel", "LowerDepthToSpaceToTranspose",
+    "LowerGlobalAveragePoolToReduceMean", "LowerHardSigmoidToClip", "LowerHardSwishToHardSigmoid",
+    "LowerInterpolatingConvTransposeToResize", "LowerLinearResizeToConv", "LowerPreluToRelu",
+    "LowerResizeToExpand", "LowerSpaceToDepthToTranspose", "MergeAddedConstants", "MergeConcats",
+    "MergeParallelBranches", "MergeSiblingConvs", "MergeSlices", "MoveMonotoneAfterMaxPool",
+    "MovePointwiseConvAfterAveragePool", "MovePointwiseConvBeforeResize", "Pipeline", "PricedRewrite",
+    "PropagateStride", "Refusal", "RemoveConcatOfParts", "RemoveDropout", "RemoveIdentity",
+    "RemoveIdleChoice", "RemoveIdleFunction", "RemoveIdleSampling", "RemoveNeutralConstant",
+    "RemoveOpposites", "RemoveSequencePick", "RemoveSplitOfConcat", "RemoveTransposesAround", "Repeat",
+    "Requirement", "Rewrite", "ShareEqualConstants", "ShareEqualOperations", "SplitConvAlongSplit",
+    "SplitConvIntoGroups", "SplitConvTransposeIntoResizeAndConv", "SplitDepthwiseSeparable",
+    "SplitLowRankConv", "SplitNearlyBoxedConvTranspose", "SplitNearlyDepthwiseSeparable",
+    "SplitNearlySpatiallySeparable", "SplitSpatiallySeparable", "Trace", "requirement",
 ]
+# fmt: on
 
 CLEANUP: tuple[AnyRewrite, ...] = (
     RemoveDropout(),
     RemoveIdentity(),
+    RemoveNeutralConstant(),
+    RemoveOpposites(),
+    RemoveIdleFunction(),
+    RemoveIdleChoice(),
+    ComposeCasts(),
+    RemoveIdleSampling(),
+    InlineLocalFunction(),
     InlineConstantIf(),
     FoldStaticShape(),
+    FoldFillIntoBroadcast(),
     FoldReshapeTarget(),
     FuseSequenceIntoSlice(),
+    FuseSequenceIntoConcat(),
+    RemoveSequencePick(),
     FuseSlicesIntoWrapPad(),
     ComposePads(),
+    ComposeSlices(),
+    MergeConcats(),
+    RemoveConcatOfParts(),
+    RemoveSplitOfConcat(),
+    CommuteSliceWithConcat(),
+    MergeSlices(),
+    ComposeReductions(),
+    FuseReshapeIntoReduction(),
+    ComposeReshapes(),
+    ComposeTransposes(),
     FoldResizeSizes(),
     FoldStaticDimensions(),
+    FusePickIntoShape(),
     FoldMatrixInverse(),
     FoldConstants(),
     DropUnreadValues(),
+    ShareEqualConstants(),
+    ShareEqualOperations(),
 )
+"""What does nothing, is known already, or is there twice."""
+
+IDIOMS: tuple[AnyRewrite, ...] = (
+    FuseMomentsIntoLayerNorm(),
+    FuseMomentsIntoInstanceNorm(),
+    FuseMeanSquareIntoRmsNorm(),
+    FoldAffineIntoNorm(),
+    FuseReshapesIntoDepthToSpace(),
+    FuseReshapesIntoSpaceToDepth(),
+    FuseErfIntoGelu(),
+    FuseTanhIntoGelu(),
+    FuseExpIntoSigmoid(),
+    FuseAbsIntoSoftsign(),
+    FuseLogIntoLogSoftmax(),
+)
+"""What exporters spell with many operations: looked for before anything moves into the spelling."""
 
 FOLDING: tuple[AnyRewrite, ...] = (
     FoldBatchnormIntoConv(),
@@ -238,30 +253,40 @@ FOLDING: tuple[AnyRewrite, ...] = (
     FuseClipIntoHardSigmoid(),
     FuseMaxIntoLeakyRelu(),
     FoldPreluIntoLeakyRelu(),
+    *IDIOMS,
     FuseTransposedMatmulIntoConv(),
     FuseGatheredWindowsIntoConv(),
     FuseScatterIntoMaxUnpool(),
     FuseTransposedGatherIntoGather(),
+    FuseGatheredPixelsIntoResize(),
     FuseTransposedScattersIntoConcat(),
+    AbsorbExpandIntoBroadcast(),
+    RemoveTransposesAround(),
     AbsorbPadIntoConv(),
     AbsorbPadIntoMaxPool(),
     AbsorbPadIntoAveragePool(),
     AbsorbSliceIntoConv(),
     CommuteSliceWithConv(),
+    AbsorbBatchesIntoConv(),
     FoldBatchnormIntoNextConv(),
     FoldScaleIntoNextConv(),
     FoldShiftIntoNextConv(),
     FoldBatchnormIntoGemm(),
     FoldScaleIntoGemm(),
     FoldShiftIntoGemm(),
+    FoldTransposeIntoGemm(),
     FoldChannelOrderIntoNextConv(),
     FoldChannelOrderIntoConv(),
+    CommuteScaleWithReordering(),
+    CommuteScaleWithActivation(),
+    ComposeScalesAndShifts(),
+    MergeAddedConstants(),
 )
+"""Arithmetic, paddings and orders of axes that disappear into what is beside them: always a gain."""
 
 ALGEBRA: tuple[AnyRewrite, ...] = (
     ComposeMatmuls(),
     AssociateMatmuls(),
-    MergeAddedConstants(),
     ComposeConvs(),
     MovePointwiseConvBeforeResize(),
     MovePointwiseConvAfterAveragePool(),
@@ -295,7 +320,9 @@ ALGEBRA: tuple[AnyRewrite, ...] = (
 FUSION: tuple[AnyRewrite, ...] = (
     FuseSigmoidMulIntoSwish(),
     FuseActivationIntoConv(),
+    AbsorbTransposeIntoGemm(),
 )
+"""Two operations become one: last, because little else takes a fused one apart again."""
 
 SETTLING: tuple[AnyRewrite, ...] = (MoveMonotoneAfterMaxPool(),)
 """What pays only where fusing has left something."""
@@ -326,15 +353,19 @@ APPROXIMATE: tuple[AnyRewrite, ...] = (
 ALL: tuple[AnyRewrite, ...] = (*CLEANUP, *FOLDING, *ALGEBRA, *FUSION, *SETTLING, *LOWERING, *APPROXIMATE)
 
 CLEAN: tuple[AnyRewrite | Repeat, ...] = (
+    Repeat(*IDIOMS),
     Repeat(*CLEANUP, *FOLDING),
     Repeat(*FUSION),
 )
+"""No larger and no slower anywhere, whatever the target."""
 
 EXACT: tuple[AnyRewrite | Repeat, ...] = (
+    Repeat(*IDIOMS),
     Repeat(*CLEANUP, *FOLDING),
     Repeat(*CLEANUP, *FOLDING, *ALGEBRA),
     Repeat(*FUSION),
     Repeat(*SETTLING, PropagateStride()),  # past an activation that has moved, pixels may be skipped
 )
+"""The same, and fewer multiplications: algebra starts from what is clean, and cleans up after itself."""
 
 DEFAULT = EXACT

@@ -3,7 +3,7 @@
 For as long as a body is rewritten it stands on its own: it has the opset of the model, the names around it
 are taken, and a captured value that is constant outside is known to be so inside. What it captures stays an
 input: weights that no rewrite touches stay where they are, those that one folds become the body's own. The
-bodies of local functions are left alone: nothing in them has a type before they are called.
+bodies of local functions are left alone: nothing in them has a type before they are inlined.
 """
 
 from collections.abc import Mapping, Sequence
@@ -74,8 +74,8 @@ def _settle(body: Graph) -> None:
     """Forget what only holds as long as the body is open, and captures that nothing reads any more."""
     around = body.around
     assert around is not None
-    if body.model.opset > around.model.opset:
-        around.header.model = body.model  # a rewrite asked for it
+    if body.model is not around.model:
+        around.header.model = around.model.joined(body.model)  # a rewrite asked for it
     around.reserve(body.names())
     body.header.model, body.around = ModelInfo(), None
     read = {value for value in body.captures if body.is_output(value) or not body.is_unread(value.node)}

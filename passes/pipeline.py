@@ -9,11 +9,13 @@ path, ``If_3/then_branch/Conv_7``.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from convgraph.analysis.cost import NOTHING, Cost, node_cost
+from convgraph.analysis.census import node_name
+from convgraph.analysis.cost import Cost
 from convgraph.analysis.infer import assumed_sizes
 from convgraph.errors import CannotRun, ConvgraphError, PassFailed
 from convgraph.ir.collecting import collecting_rarely
@@ -21,12 +23,14 @@ from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Constant, Op
 from convgraph.ir.wellformed import check
+from convgraph.passes.account import Account
 from convgraph.passes.bodies import OpenBody, bodies_of, close, look, opened
 from convgraph.passes.rewrite import Drop, Refusal, Rewrite
 
 AnyRewrite = Rewrite[Any]
 
 _FEW = 64
+_PATIENCE = 50  # applications for each node
 _TRIES = 8  # to rewrite a body, each without what the one before ran into
 _CAN_RUN = "what_follows_can_run"
 _CANNOT_RUN = "What reads the result in this body can run on what is then known of it."
@@ -36,7 +40,7 @@ _CANNOT_RUN = "What reads the result in this body can run on what is then known 
 class Application:
     """One rewrite applied once. ``before`` and ``after`` are the costs of the nodes it removed and added.
 
-    ``made`` are the names of those it added, constants aside.
+    ``took`` are the names of those it removed, ``made`` of those it added, constants aside.
     """
 
     index: int
@@ -44,6 +48,7 @@ class Application:
     at: str
     before: Cost
     after: Cost
+    took: tuple[str, ...] = ()
     made: tuple[str, ...] = ()
 
 
@@ -194,7 +199,7 @@ class _Run:
         self._inner: dict[tuple[int, str], _Run] = {}
         self._seen: dict[int, tuple[object, ...]] = {}
         self._illegal: set[tuple[int, str]] = set()
-        ledger.patience += 50 * len(graph)
+        ledger.patience += _PATIENCE * len(graph)
 
     def settle(self, dispatch: "_Dispatch") -> None:
         """Run the rewrites to their joint fixpoint."""
@@ -220,7 +225,7 @@ class _Run:
         while queue and not self._ledger.stopped:
             node = queue.popleft()
             waiting.discard(node)
-            if node not in self.graph:
+            if node not in self.graph or not dispatch.concerns(self.graph.op(node)):
                 continue
             touched = self._visit(node, dispatch)
             fresh = [n for n in self._neighbourhood(touched) if n not in waiting]
@@ -232,7 +237,8 @@ class _Run:
         """Try the rewrites that may start here; returns the nodes that the first one to apply touched."""
         refused = self._refusals.get(node, {})
         for rewrite in dispatch.at(self.graph.op(node)):
-            refused.pop(rewrite.name, None)
+            if refused:
+                refused.pop(rewrite.name, None)
             match = rewrite.find(self.graph, node)
             if match is None:
                 continue
@@ -290,14 +296,8 @@ class _Run:
         self._ledger.announce(
             Occasion(index=index, rewrite=rewrite, graph=self.graph, node=node, match=match, at=at)
         )
-        start = self.graph.next_order
-        before = NOTHING
-
-        def account(erased: int) -> None:
-            nonlocal before
-            before += node_cost(self.graph, erased, sizes=self._sizes)
-
-        edit = Edit(self.graph, near=node, on_erase=account)
+        account = Account(self.graph, near=node, sizes=self._sizes, path=self.path)
+        edit = account.edit
         try:
             rewrite.apply(edit, match)
             edit.sweep()
@@ -306,12 +306,9 @@ class _Run:
             raise
         except ConvgraphError as error:
             raise PassFailed(f"{rewrite.name} at {at}", found=str(error), expected="an edit") from error
-        added = [n for n in range(start, self.graph.next_order) if n in self.graph]
-        after = sum((node_cost(self.graph, n, sizes=self._sizes) for n in added), NOTHING)
-        made = tuple(self._name(n) for n in added if not isinstance(self.graph.op(n), Constant))
-        self._ledger.enter(
-            Application(index=index, rewrite=rewrite.name, at=at, before=before, after=after, made=made)
-        )
+        self._ledger.enter(Application(index=index, rewrite=rewrite.name, at=at, **account.closed()))
+        if rewrite.unfolds:
+            self._ledger.patience += _PATIENCE * len(edit.touched)
         return edit.touched
 
     def _neighbourhood(self, touched: Iterable[int]) -> dict[int, None]:
@@ -323,23 +320,23 @@ class _Run:
             near[node] = None
             if isinstance(self.graph.op(node), Constant):
                 continue  # a constant may have readers everywhere; who now reads it was touched too
-            near.update(dict.fromkeys(_few(self.graph.nx.pred[node])))
-            for reader in _few(self.graph.nx.succ[node]):
+            near.update(dict.fromkeys(_few(self.graph.nx.predecessors(node))))
+            for reader in _few(self.graph.nx.successors(node)):
                 near[reader] = None
-                near.update(dict.fromkeys(_few(self.graph.nx.succ[reader])))
+                near.update(dict.fromkeys(_few(self.graph.nx.successors(reader))))
         return near
 
     def _name(self, node: int) -> str:
-        names = (self.graph.value_name(value) for value in self.graph.results(node))
-        return self.path + (self.graph.info(node).name or next((n for n in names if n), f"#{node}"))
+        return self.path + node_name(self.graph, node)
 
 
-def _few(neighbours: Mapping[int, object]) -> Iterable[int]:
+def _few(neighbours: Iterable[int]) -> Iterable[int]:
     """The neighbours, unless they are half the graph: going to those each time would multiply the work.
 
     What that leaves out, the next full round visits.
     """
-    return neighbours if len(neighbours) <= _FEW else ()
+    few = list(islice(neighbours, _FEW + 1))
+    return few if len(few) <= _FEW else ()
 
 
 class _Dispatch:
@@ -358,7 +355,12 @@ class _Dispatch:
             self._inside = self if len(exact) == len(self._rewrites) else _Dispatch(exact)
         return self._inside
 
+    def concerns(self, op: Op) -> bool:
+        """Whether anything may start at such an operation or inside it."""
+        return bool(self.at(op) or bodies_of(op))
+
     def at(self, op: Op) -> tuple[AnyRewrite, ...]:
+        """The rewrites that may start at such an operation."""
         kind = type(op)
         if kind not in self._by_class:
             self._by_class[kind] = tuple(r for r in self._rewrites if issubclass(kind, r.roots))

@@ -91,7 +91,8 @@ class Rewrite(ABC, Generic[Match]):
     pipeline. ``exact`` is False for a rewrite that changes the function by more than rounding. ``lowers``
     names the operations that it spells with others, for devices that lack them, ``makes`` those that it may
     bring into a model without any. ``needs_a_judge`` says that counts do not settle whether it pays: it is
-    left to targets whose costs predict time.
+    left to targets whose costs predict time. ``unfolds`` says that it brings in what was written elsewhere,
+    and comes to an end by itself: a run may take longer by that.
     """
 
     name: ClassVar[str]
@@ -101,6 +102,7 @@ class Rewrite(ABC, Generic[Match]):
     lowers: ClassVar[tuple[type[Op], ...]] = ()
     makes: ClassVar[tuple[type[Op], ...]] = ()
     needs_a_judge: ClassVar[bool] = False
+    unfolds: ClassVar[bool] = False
     measure: ClassVar[Measure] = staticmethod(op_count)
 
     @abstractmethod
@@ -110,6 +112,11 @@ class Rewrite(ABC, Generic[Match]):
     @abstractmethod
     def apply(self, edit: Edit, match: Match) -> None:
         """Carry out the rewrite. Called only when every requirement holds."""
+
+    def is_evident(self, graph: Graph, match: Match) -> bool:
+        """Whether the match alone shows that every value stays what it is, without computing anything."""
+        del graph, match
+        return False
 
     @classmethod
     def requirements(cls) -> tuple[Requirement, ...]:

@@ -5,7 +5,7 @@ be assumed counts 1: the cost then says that it is approximate.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from convgraph.analysis.infer import assumed_sizes, at_sizes, specialised
@@ -84,13 +84,13 @@ def node_cost(
     op = graph.op(node)
     if isinstance(op, (Constant, Input)):
         return NOTHING
-    operands = graph.operands(node)
-    known = _local_types(graph, node, sizes) if types is None else types
-    given = tuple(None if value is None else known[value] for value in operands)
-    results = tuple(known[value] for value in graph.results(node))
-    # An operand in two slots (x * x) is one read.
-    distinct = {value: known[value] for value in operands if value is not None}
-    return _traffic(*distinct.values(), *results) + _macs(op, given, results) + _bodies(op)
+    operands, results = graph.operands(node), graph.results(node)
+    read = dict.fromkeys([v for v in operands if v is not None])  # one in two slots (x * x) is one read
+    known = _local_types(graph, (*read, *results), sizes) if types is None else types
+    traffic, unsure = _traffic([known[value] for value in (*read, *results)])
+    macs, unclear = _macs(op, [v and known[v] for v in operands], [known[v] for v in results])
+    own = Cost(macs, traffic, approximate=unsure or unclear)
+    return sum((graph_cost(body) for body in _subgraphs(op)), own)
 
 
 def parameters(graph: Graph) -> int:
@@ -119,6 +119,9 @@ def types_at_assumed_sizes(graph: Graph) -> Types:
 
     Where an operation cannot run at those sizes, the recorded types with the sizes put in.
     """
+    recorded = {v: graph.type(v) for node in graph.nodes() for v in graph.results(node)}
+    if all(type_.static_shape is not None for type_ in recorded.values()):
+        return recorded
     sizes = assumed_sizes(graph)
     try:
         return specialised(graph, sizes)
@@ -126,32 +129,33 @@ def types_at_assumed_sizes(graph: Graph) -> Types:
         return {v: at_sizes(graph, v, sizes) for node in graph.nodes() for v in graph.results(node)}
 
 
-def _local_types(graph: Graph, node: int, sizes: Mapping[str, int] | None) -> Types:
-    values = [value for value in (*graph.operands(node), *graph.results(node)) if value is not None]
+def _local_types(graph: Graph, values: Sequence[Value], sizes: Mapping[str, int] | None) -> Types:
     recorded = {value: graph.type(value) for value in values}
-    if all(type_.static_shape is not None for type_ in recorded.values()):
+    if None not in [type_.size for type_ in recorded.values()]:
         return recorded
     sizes = assumed_sizes(graph) if sizes is None else sizes
     return {value: at_sizes(graph, value, sizes) for value in values}
 
 
-def _traffic(*types: TensorType) -> Cost:
+def _traffic(types: Iterable[TensorType]) -> tuple[int, bool]:
+    """Bytes of all of them, and whether that is approximate."""
     total, approximate = 0, False
     for type_ in types:
         size, unknown = type_.size, type_.dtype is DataType.UNDEFINED
         bits = 32 if unknown else type_.dtype.bits
         total += ((_at_least(type_) if size is None else size) * bits + 7) // 8
         approximate |= unknown or size is None
-    return Cost(0, total, approximate=approximate)
+    return total, approximate
 
 
-def _macs(op: Op, operands: tuple[TensorType | None, ...], results: tuple[TensorType, ...]) -> Cost:
+def _macs(op: Op, operands: Sequence[TensorType | None], results: Sequence[TensorType]) -> tuple[int, bool]:
+    """Multiply-accumulates of an operation itself, and whether that is approximate."""
     factors = _mac_factors(op, operands, results)
     if not factors and not isinstance(op, Opaque):
-        return NOTHING
+        return 0, False
     exact = all(isinstance(dim, int) for dim in factors)
     macs = math.prod(dim for dim in factors if isinstance(dim, int)) if factors else 0
-    return Cost(macs, 0, approximate=not exact or _is_uncounted(op))
+    return macs, not exact or _is_uncounted(op)
 
 
 def _is_uncounted(op: Op) -> bool:
@@ -159,7 +163,7 @@ def _is_uncounted(op: Op) -> bool:
 
 
 def _mac_factors(
-    op: Op, operands: tuple[TensorType | None, ...], results: tuple[TensorType, ...]
+    op: Op, operands: Sequence[TensorType | None], results: Sequence[TensorType]
 ) -> tuple[object, ...]:
     """The dimensions whose product is the number of MACs; empty for an operation that has none."""
     if not isinstance(op, (Conv, ConvTranspose, Gemm, MatMul)):
@@ -183,11 +187,6 @@ def _dims(type_: TensorType) -> tuple[object, ...]:
 
 def _at_least(type_: TensorType) -> int:
     return math.prod(dim for dim in type_.shape or () if isinstance(dim, int))
-
-
-def _bodies(op: Op) -> Cost:
-    bodies = _subgraphs(op)
-    return sum((graph_cost(body) for body in bodies), NOTHING) if bodies else NOTHING
 
 
 def _subgraphs(op: Op) -> tuple[Graph, ...]:

@@ -8,6 +8,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import TypeVar
 
 from onnx import AttributeProto, helper, numpy_helper
 
@@ -34,6 +35,7 @@ _LIMIT = 64  # elements: more is data, not a shape
 _LARGEST = (1 << 63) - 1  # beyond it, integers of a tensor wrap around
 
 Number = int | float
+_Default = TypeVar("_Default", int, None)
 
 
 def known_elements(op: Op, operands: tuple[TensorType | None, ...], result: TensorType) -> Known | None:
@@ -68,7 +70,7 @@ def _opaque(op: Opaque, operands: list[TensorType], *, count: int) -> Known | No
 
 def asked_sizes(op: Opaque, x: TensorType) -> Shape:
     """The sizes that a Shape of x asks for: all, or those from ``start`` to before ``end``."""
-    return x.shape and x.shape[_attribute(op, "start", 0) : _attribute(op, "end", None)]
+    return x.shape and x.shape[stated(op, "start", 0) : stated(op, "end", None)]
 
 
 def _fill(op: Opaque) -> Number:
@@ -80,7 +82,8 @@ def _fill(op: Opaque) -> Number:
     return number
 
 
-def _attribute(op: Opaque, name: str, default: int | None) -> int | None:
+def stated(op: Opaque, name: str, default: _Default) -> int | _Default:
+    """A whole number among the attributes, the default where the model does not say it."""
     if name not in op.encoded:
         return default
     value: int = helper.get_attribute_value(AttributeProto.FromString(op.encoded[name]))

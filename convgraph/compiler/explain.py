@@ -6,7 +6,7 @@ from itertools import chain
 
 from convgraph.analysis.census import node_label, node_name
 from convgraph.analysis.target import Target, target_named
-from convgraph.compiler.runtime import NodeRuntime
+from convgraph.compiler.runtime import lent
 from convgraph.compiler.selection import Level, available, select
 from convgraph.compiler.sources import Source, load
 from convgraph.errors import InvalidModel
@@ -121,7 +121,7 @@ def explain(
     """
     graph = load(source)
     device = target_named(target)
-    options = {"target": device, "size_limit": SIZE_LIMIT, "runtime": NodeRuntime()}
+    options = {"target": device, "size_limit": SIZE_LIMIT, **lent()}
     pipeline = select(level=level, passes=None, skip=(), options=options, without=without)
     _, trace = pipeline.run(graph, dropped=dropped)
     accounts = {place.at: Account(at=place.at, label=place.label) for place in _places(graph)}

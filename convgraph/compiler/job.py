@@ -15,6 +15,7 @@ from convgraph.compiler.facts import facts_after
 from convgraph.compiler.lacking import check_lowered
 from convgraph.compiler.proof import Proof, contradicted, prove
 from convgraph.compiler.result import OptimizeResult
+from convgraph.compiler.settled import settle_types
 from convgraph.compiler.sources import Source, naming
 from convgraph.compiler.suspects import PowerMode, suspects
 from convgraph.compiler.upgrade import unknown_to_runtime, upgraded
@@ -138,6 +139,8 @@ class Job:
         with self.clock.stage("passes"), naming(self.source):
             exact, trace = self.pipeline.run(self.graph, stop_after=stop_after, dropped=dropped)
             exact = upgraded(exact, exact.model.opset, since=self.graph.model.opset)
+            if trace.applications:
+                settle_types(exact)
         if budget is None:
             return Rewritten(exact=exact, graph=exact, trace=trace)
         with self.clock.stage("approximate"):

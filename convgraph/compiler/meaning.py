@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from convgraph.compiler.functions import without_functions
 from convgraph.errors import ConvgraphError
 from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.tensor import Array
@@ -18,6 +19,6 @@ def in_float64(model: ModelSource, feeds: Mapping[str, Array], until: float) -> 
     """
     try:
         graph = from_onnx(read(model), base_dir=folder_of(model))
-        return evaluate(graph, feeds, until=until)
+        return evaluate(without_functions(graph), feeds, until=until)
     except (ConvgraphError, MemoryError):
         return {}

@@ -13,7 +13,7 @@ from convgraph.compiler.comparison import Comparison
 from convgraph.compiler.facts import facts_before
 from convgraph.compiler.job import Clock, Destination, Job, Progress
 from convgraph.compiler.result import OptimizeResult
-from convgraph.compiler.runtime import NodeRuntime
+from convgraph.compiler.runtime import lent
 from convgraph.compiler.selection import Level, PassList, approximations, select
 from convgraph.compiler.sources import Source, folder_of, naming, open_model, runnable
 from convgraph.compiler.suspects import PowerMode
@@ -78,7 +78,7 @@ def optimize(
     with clock.stage("import"), naming(source):
         edits = {"input_shapes": input_shapes, "inputs": inputs, "outputs": outputs}
         model = _Model.of(source, edits=edits, freeze_defaults=freeze_defaults, opset=opset)
-    options = {"target": target_named(target), "size_limit": size_limit, "runtime": NodeRuntime()}
+    options = {"target": target_named(target), "size_limit": size_limit, **lent()}
     pipeline = select(level=level, passes=passes, skip=skip, options=options, without=without)
     near = approximations(passes=passes, skip=skip, options=options, budget=max_error)
     bounds = {"rtol": rtol, "atol": atol, "timeout": verify_timeout, "memory": verify_memory}

@@ -5,7 +5,8 @@ is replayed, and each application is made once more on the twin of its region (`
 Before and after are exported and run in onnxruntime, optimisations off: no rounding takes place, so nothing
 but the same bits will do. Where the bits differ because something rounds after all (a division by 3, an
 average over 9), both are computed again in float64, where a fault and rounding lie far apart: then a fault is
-still seen, but nothing is proven.
+still seen, but nothing is proven. What is evident without any of this, that two constants are the same, say,
+the rewrite itself can tell.
 
 One proof serves every application of the same rewrite to a region of the same operations, attributes, types
 and kinds of constants.
@@ -166,6 +167,8 @@ class _Judge:
     def _verdict(self, occasion: Occasion) -> _Verdict:
         if not occasion.rewrite.exact:
             return _Verdict(Outcome.ROUNDED, "an approximation")
+        if occasion.rewrite.is_evident(occasion.graph, occasion.match):
+            return _PROVEN
         try:
             region = region_of(occasion)
         except NoRegion as reason:

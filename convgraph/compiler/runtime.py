@@ -2,6 +2,7 @@
 
 import onnx
 
+from convgraph.compiler.functions import FunctionBodies
 from convgraph.errors import InvalidModel
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.importers.onnx_model import from_onnx
@@ -9,6 +10,11 @@ from convgraph.ir.graph import Graph, Header, NodeInfo, Value, ValueInfo
 from convgraph.ir.ops import Constant
 from convgraph.ir.tensor import Array, TensorType
 from convgraph.numerics.contained import run_contained
+
+
+def lent() -> dict[str, object]:
+    """What rewrites ask for that stands above them, by the names of their options."""
+    return {"runtime": NodeRuntime(), "bodies": FunctionBodies()}
 
 
 class NodeRuntime:

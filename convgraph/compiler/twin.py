@@ -51,6 +51,7 @@ from convgraph.ir.ops import (
     Sqrt,
     Swish,
     Tanh,
+    TrailingNormalization,
 )
 from convgraph.ir.ops.activation import PlainActivation
 from convgraph.ir.ops.reduce import AxisNormalization
@@ -83,6 +84,7 @@ ROUNDS = (
     Softsign,
     Swish,
     Tanh,
+    TrailingNormalization,
 )
 """Operations that round on dyadic numbers too."""
 

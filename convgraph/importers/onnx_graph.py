@@ -240,7 +240,7 @@ class _GraphReader:
             arity=len(node.input),
         )
         slots = [*operands, *captured]
-        inferred = self._by_rule(node, operands)
+        inferred = op.infer() or self._by_rule(node, operands)
         self._insert_results(op, slots, node=node, inferred=inferred, info=info)
 
     def _encoded(self, node: NodeProto) -> dict[str, bytes]:
@@ -317,6 +317,8 @@ class _GraphReader:
         """What is known of a result: by our own inference first, then as stated, then by ONNX's inference."""
         stated = self.stated.get(name)
         found = self.inferred.types.get(name)
+        if stated is None and found is None and name:
+            return ValueInfo(name=name, type=own)
         info = ValueInfo(name=name) if stated is None else self._stated_info(stated)
         if found is not None and not is_dense(found) and info.foreign is None:
             info = replace(info, foreign=found.SerializeToString(deterministic=True))

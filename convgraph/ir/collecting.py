@@ -4,8 +4,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_MANY = 20_000  # new objects between two looks at the young ones; the interpreter's own is 700
-_SELDOM = 1_000  # looks at the middle-aged between two at all of them; the interpreter's own is 10
+_MANY = 50_000  # new objects between two looks at the young ones; the interpreter's own is 700
+_SELDOM = 1_000  # such looks between two at the middle-aged, and of these at all; the interpreter's own is 10
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def collecting_rarely() -> Iterator[None]:
     if young == 0 or young >= _MANY:
         yield
         return
-    gc.set_threshold(_MANY, middle, _SELDOM)
+    gc.set_threshold(_MANY, _SELDOM, _SELDOM)
     try:
         yield
     finally:

@@ -36,6 +36,7 @@ class Edit:
         self.near = near
         self._on_erase = on_erase
         self.touched: dict[int, None] = {}
+        self.former: dict[int, str] = {}  # by node, the first name that a result of it gave up
         self._fresh: set[Value] = set()
 
     # ---- adding ----
@@ -66,12 +67,18 @@ class Edit:
         like: int | None = None,
         fused: int | None = None,
         outputs: int = 1,
+        types: Sequence[TensorType] | None = None,
     ) -> tuple[Value, ...]:
-        """Add an operation with ``outputs`` results, named ``name``, ``name_1``, … where free."""
-        types = op.infer_all(tuple(None if v is None else self.graph.type(v) for v in operands))
+        """Add an operation with ``outputs`` results, named ``name``, ``name_1``, … where free.
+
+        ``types`` gives the results' types where the operation cannot infer them (Opaque).
+        """
+        if types is None:
+            types = op.infer_all(tuple(None if v is None else self.graph.type(v) for v in operands))
         names = [self.graph.fresh_name(name or self._stem(op)) for _ in range(outputs)]
         infos = [ValueInfo(name=n, type=t) for n, t in zip(names, types, strict=False)]
         results = self.graph.insert(op, operands, results=infos, info=self._node_info(like, fused))
+        self._list_constants_before(results[0].node)
         self.touched[results[0].node] = None
         self._fresh.update(results)
         return results
@@ -86,17 +93,25 @@ class Edit:
             name = _DERIVED.sub("", self.graph.value_name(like)) + "_folded"
         return self.add(Constant(tensor=tensor), name=name)
 
-    def graft(self, body: Graph, *, captured: Mapping[Value, Value]) -> tuple[Value, ...]:
-        """Add the operations of a body, reading ``captured`` where it captures; returns what it returns."""
+    def graft(
+        self, body: Graph, *, captured: Mapping[Value, Value], like: int | None = None
+    ) -> tuple[Value, ...]:
+        """Add the operations of a body, reading ``captured`` where it captures; returns what it returns.
+
+        ``like`` is a call of the function whose body it is: it hands on its metadata, and its name as a
+        prefix, and what the bodies inside make is not called as anything here is.
+        """
         here: dict[Value, Value | None] = dict(captured)
         for node in body.nodes():
-            if isinstance(body.op(node), Input):
+            if isinstance(body.op(node), Input) or Value(node, 0) in here:
                 continue
             infos = [body.value_info(result) for result in body.results(node)]
             named = [replace(info, name=info.name and self.graph.fresh_name(info.name)) for info in infos]
-            place = replace(body.info(node), order=self._node_info(None, None).order)
+            inner = body.info(node) if like is None else _within(self.graph.info(like), body.info(node))
+            place = replace(inner, order=self._node_info(None, None).order)
             operands = [None if value is None else here[value] for value in body.operands(node)]
-            results = self.graph.insert(body.op(node), operands, results=named, info=place)
+            op = body.op(node) if like is None else self._adopted(body.op(node))
+            results = self.graph.insert(op, operands, results=named, info=place)
             here.update(zip(body.results(node), results, strict=True))
             self.touched.update((result.node, None) for result in results)
             self._fresh.update(results)
@@ -146,6 +161,7 @@ class Edit:
             if old != new:
                 self.rewire(Use(node, op.arity + place), new)
         self.touched[node] = None
+        self._sharpen({node})
 
     def erase(self, node: int) -> None:
         """Remove a node. Raises InvalidModel while a result of it is read or returned."""
@@ -158,6 +174,8 @@ class Edit:
                 self.touched[operand.node] = None
         if self._on_erase is not None:
             self._on_erase(node)
+        if self.graph.model.carried:
+            self._release(self.graph.op(node))
         self.graph.remove(node)
         self.touched.pop(node, None)
 
@@ -177,12 +195,40 @@ class Edit:
 
     def require_opset(self, version: int) -> None:
         """State that what was added needs this opset or a newer one."""
+        if self.graph.model.opset < version:
+            self.graph.header.model = self.graph.model.requiring({"": version})
+
+    def _release(self, op: Op) -> None:
+        """Note that a call is gone, and those in its bodies: the function may be one of the model's own."""
+        if not isinstance(op, Opaque):
+            return
         model = self.graph.model
-        if model.opset < version:
-            opsets: Mapping[str, int] = {**model.opsets, "": version}
-            self.graph.header.model = replace(model, opsets=opsets)
+        if op.function not in model.released:
+            self.graph.header.model = replace(model, released=model.released | {op.function})
+        for body in op.subgraphs.values():
+            for node in body.compute_nodes():
+                self._release(body.op(node))
 
     # ---- names ----
+
+    def _adopted(self, op: Op) -> Op:
+        """Control flow from elsewhere, with bodies that hide no name here."""
+        if not isinstance(op, Opaque) or not op.subgraphs:
+            return op
+        bodies = {name: body.copy() for name, body in op.subgraphs.items()}
+        for body in bodies.values():
+            for node in body.nodes():
+                body.set_op(node, self._adopted(body.op(node)))
+                self._rename(body, body.results(node))
+            self.graph.reserve(body.names())
+        return replace(op, subgraphs=MappingProxyType(bodies))
+
+    def _rename(self, body: Graph, values: Sequence[Value]) -> None:
+        """Let no value of a body be called as something here is."""
+        for value in values:
+            info = body.value_info(value)
+            if info.name and self.graph.has_name(info.name):
+                body.set_value_info(value, replace(info, name=self.graph.fresh_name(info.name)))
 
     def _sharpen(self, nodes: set[int]) -> None:
         """Infer the results of nodes whose operands are better known now, and so on downstream.
@@ -208,9 +254,10 @@ class Edit:
 
     def _stem(self, op: Op) -> str:
         if self.near is not None and self.near in self.graph:
-            names = [self.graph.value_name(value) for value in self.graph.results(self.near)]
-            if names and names[0]:
-                return f"{names[0]}_{op.label.lower()}"
+            first = Value(self.near, 0)
+            name = self.graph.value_name(first) if self.graph.makes(first) else ""
+            if name:
+                return f"{name}_{op.label.lower()}"
         return op.label.lower()
 
     def _node_info(self, like: int | None, fused: int | None) -> NodeInfo:
@@ -223,6 +270,15 @@ class Edit:
         info = NodeInfo(order=order) if like is None else replace(old, order=order, between=None)
         return info if fused is None else replace(info, **self._fusion(fused, like=like))
 
+    def _list_constants_before(self, node: int) -> None:
+        """Move this edit's own constants to the place of the first node that reads them."""
+        order = self.graph.info(node).order
+        for operand in self.graph.operands(node):
+            if operand in self._fresh and isinstance(self.graph.producer(operand), Constant):
+                info = self.graph.info(operand.node)
+                if info.order > order:
+                    self.graph.set_info(operand.node, replace(info, order=(order[0], operand.node)))
+
     def _fusion(self, fused: int, *, like: int | None) -> dict[str, Any]:
         given = [value for value in self.graph.operands(fused) if value is not None]
         first = next((value for value in given if value.node == like), given[0] if given else None)
@@ -231,6 +287,7 @@ class Edit:
 
     def _hand_over_name(self, old: Value, new: Value) -> None:
         info = self.graph.value_info(old)
+        self.former.setdefault(old.node, info.name)
         sharper = info.type.refined(self.graph.type(new))
         self.graph.set_value_info(old, replace(info, name=""))
         self.graph.set_value_info(new, replace(info, type=sharper))
@@ -241,9 +298,17 @@ class Edit:
             new = self.add(Identity(), new)
         self.graph.outputs = tuple(new if value == old else value for value in self.graph.outputs)
         info = self.graph.value_info(old)
+        self.former.setdefault(old.node, info.name)
+        self.former.setdefault(new.node, self.graph.value_name(new))
         self.graph.set_value_info(old, replace(info, name=""))
         self.graph.set_value_info(new, info)
         self._fresh.discard(new)
+
+
+def _within(caller: NodeInfo, inner: NodeInfo) -> NodeInfo:
+    """What a node of a body is called where it stands for a part of another."""
+    name = f"{caller.name}/{inner.name}" if caller.name and inner.name else inner.name
+    return replace(inner, name=name, metadata={**caller.metadata, **inner.metadata})
 
 
 def _says_more(kind: TensorType, than: TensorType) -> bool:

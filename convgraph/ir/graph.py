@@ -2,9 +2,9 @@
 
 A node is one operation (networkx attribute ``op``). An edge is one operand, keyed by (output index of the
 producer, operand slot of the reader), so that ``x * x`` has two. Graph inputs and constants are nodes without
-operands. Beside the edges stand two tables, the operands of each node and the readers of each value, so that
-one operand among thousands is found, and changed, without looking at the others. This is the only module that
-reads or writes networkx attributes; change a graph through ``convgraph.ir.edit``.
+operands. Beside the edges stand tables: the operations, the operands of each node and the readers of each
+value, so that one operand among thousands is found, and changed, without looking at the others. This is the
+only module that reads or writes networkx attributes; change a graph through ``convgraph.ir.edit``.
 """
 
 from collections import Counter
@@ -96,6 +96,7 @@ class Graph:
         self.captures: tuple[Value, ...] = ()
         self.around: Graph | None = None  # the graph whose names a body must not hide, while it is rewritten
         self.outputs = ()
+        self._ops: dict[int, Op] = {}
         self._operands: dict[int, list[Value | None]] = {}
         self._readers: dict[int, list[dict[Use, None]]] = {}
         self._node_infos: dict[int, NodeInfo] = {}
@@ -159,8 +160,7 @@ class Graph:
 
     def op(self, node: int) -> Op:
         """The operation of a node."""
-        op: Op = self.nx.nodes[node]["op"]
-        return op
+        return self._ops[node]
 
     def producer(self, value: Value) -> Op:
         """The operation that makes a value."""
@@ -272,7 +272,7 @@ class Graph:
         twin = Graph(replace(self.header))
         twin.nx = self.nx.copy()
         twin.inputs, twin.captures, twin.outputs = self.inputs, self.captures, self.outputs
-        twin._node_infos = dict(self._node_infos)
+        twin._ops, twin._node_infos = dict(self._ops), dict(self._node_infos)
         twin._operands = {node: list(operands) for node, operands in self._operands.items()}
         twin._readers = {node: [dict(uses) for uses in results] for node, results in self._readers.items()}
         twin._value_infos = {node: list(infos) for node, infos in self._value_infos.items()}
@@ -294,7 +294,7 @@ class Graph:
         part._reserved, part._next_node = self._reserved, self._next_node
         sources = {v.node for n in inside for v in self.operands(n) if v is not None}.union(beside) - inside
         for node in sorted(inside | sources):
-            part.nx.add_node(node, op=self.op(node) if node in inside else self._seen_from_outside(node))
+            part._put(node, self.op(node) if node in inside else self._seen_from_outside(node))
             part._node_infos[node] = self._node_infos[node]
             part._value_infos[node] = list(self._value_infos[node])
             part._operands[node] = []
@@ -323,7 +323,7 @@ class Graph:
         """Add a node; returns its results. Raises InvalidModel for a name that is taken."""
         node = self._next_node
         self._next_node += 1
-        self.nx.add_node(node, op=op)
+        self._put(node, op)
         self._node_infos[node] = info if info.order else replace(info, order=(node,))
         self._value_infos[node] = list(results)
         self._operands[node] = []
@@ -337,11 +337,12 @@ class Graph:
 
     def remove(self, node: int) -> None:
         """Take out a node that nothing reads, and free the names of its results."""
-        for slot in range(len(self._operands[node])):
-            self.connect(Use(node, slot), None)
+        for slot, operand in enumerate(self._operands[node]):
+            if operand is not None:
+                del self._readers[operand.node][operand.output][Use(node, slot)]
         for result in self._value_infos.pop(node):
             self._by_name.pop(result.name, None)
-        del self._operands[node], self._readers[node]
+        del self._ops[node], self._operands[node], self._readers[node]
         self.nx.remove_node(node)
         del self._node_infos[node]
         self._order = None
@@ -369,13 +370,21 @@ class Graph:
             self._claim(info.name, value)
         self._value_infos[value.node][value.output] = info
 
+    def set_info(self, node: int, info: NodeInfo) -> None:
+        """Rename, annotate or move a node."""
+        self._node_infos[node], self._order = info, None
+
     def set_op(self, node: int, op: Op) -> None:
         """Put another operation, with as many results, in a node's place."""
-        self.nx.nodes[node]["op"] = op
+        self._put(node, op)
 
     def reserve(self, names: Iterable[str]) -> None:
         """Keep names that are used inside subgraphs from being given to new values."""
         self._reserved.update(names)
+
+    def _put(self, node: int, op: Op) -> None:
+        self._ops[node] = op
+        self.nx.add_node(node, op=op)
 
     def _claim(self, name: str, value: Value) -> None:
         if not name:

@@ -8,8 +8,8 @@ import enum
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -163,15 +163,12 @@ class TensorType:
     @property
     def static_shape(self) -> tuple[int, ...] | None:
         """The shape when every dimension is a number, else None."""
-        if self.shape is None:
-            return None
-        sizes = [dim for dim in self.shape if isinstance(dim, int)]
-        return tuple(sizes) if len(sizes) == len(self.shape) else None
+        return _numbers(self.shape)
 
     @property
     def size(self) -> int | None:
         """Number of elements when every dimension is a number, else None."""
-        sizes = self.static_shape
+        sizes = _numbers(self.shape)
         return None if sizes is None else math.prod(sizes)
 
     @property
@@ -196,14 +193,16 @@ class TensorType:
             return None
         return self.shape[axis]
 
-    def with_shape(self, shape: Shape) -> Self:
+    def with_shape(self, shape: Shape) -> "TensorType":
         """The same element type with another shape, nothing known of the elements."""
-        return replace(self, shape=shape, known=None)
+        return TensorType(self.dtype, shape=shape)
 
     def refined(self, other: "TensorType") -> "TensorType":
         """The same type, its unknown parts filled in from ``other``; where they disagree this one stays."""
         dtype = other.dtype if self.dtype is DataType.UNDEFINED else self.dtype
-        if self.shape is None or other.shape is None or len(self.shape) != len(other.shape):
+        if self.shape == other.shape:
+            shape = self.shape
+        elif self.shape is None or other.shape is None or len(self.shape) != len(other.shape):
             shape = other.shape if self.shape is None else self.shape
         else:
             shape = tuple(_sharper(a, b) for a, b in zip(self.shape, other.shape, strict=True))
@@ -214,7 +213,7 @@ class TensorType:
         """True unless ``other`` contradicts this type in element type, rank or the length of an axis."""
         if DataType.UNDEFINED not in (self.dtype, other.dtype) and self.dtype is not other.dtype:
             return False
-        if self.shape is None or other.shape is None:
+        if self.shape is None or other.shape is None or self.shape == other.shape:
             return True
         return len(self.shape) == len(other.shape) and not any(
             isinstance(a, int) and isinstance(b, int) and a != b
@@ -224,6 +223,12 @@ class TensorType:
     def __str__(self) -> str:
         dims = ["?"] if self.shape is None else ["?" if d is None else str(d) for d in self.shape]
         return f"{self.dtype.label}[{', '.join(dims)}]"
+
+
+@lru_cache(maxsize=1 << 12)  # a large network has thousands of values, and few shapes among them
+def _numbers(shape: Shape) -> tuple[int, ...] | None:
+    sizes = tuple(dim for dim in shape or () if isinstance(dim, int))
+    return sizes if shape is not None and len(sizes) == len(shape) else None
 
 
 UNKNOWN = TensorType(DataType.UNDEFINED)

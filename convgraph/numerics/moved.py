@@ -5,20 +5,20 @@ Large ones, and those that lay in a file beside the model, go through a file of 
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import NodeProto, TensorProto, numpy_helper
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
 from convgraph.held import temporary_folder
 from convgraph.ir.tensor import Array
 from convgraph.numerics.placed import folder_of
 from convgraph.numerics.session import ModelSource, TimedOut, Unverifiable
-from convgraph.numerics.structure import computed, named_tensors, read
+from convgraph.numerics.structure import computed, named_tensors, nodes_within, read
 
 Move = Callable[[Array], Array]
 
@@ -33,6 +33,7 @@ _WEIGHTS = {
     "BatchNormalization": (1, 2, 3, 4),
     "InstanceNormalization": (1, 2),
     "LayerNormalization": (1, 2),
+    "RMSNormalization": (1,),
     "GroupNormalization": (1, 2),
     "PRelu": (1,),
 }
@@ -108,9 +109,39 @@ def _weight_names(model: onnx.ModelProto) -> set[str]:
     """The constants that are numbers of the function, none that may steer a size."""
     vectors = {name for tensor, name in named_tensors(model) if math.prod(tensor.dims) > 1}
     data = computed(model)
+    inner = _weights_of_functions(model)
     names: set[str] = set()
-    for node in model.graph.node:
+    for node in nodes_within(model.graph.node):
         if node.op_type in _ARITHMETIC:
             names |= set(node.input) if data.intersection(node.input) else vectors.intersection(node.input)
-        names.update(node.input[slot] for slot in _WEIGHTS.get(node.op_type, ()) if slot < len(node.input))
+        names |= _as_weights(node) | (vectors & _given_as_weights(node, inner))
     return names - {""}
+
+
+def _as_weights(node: NodeProto) -> set[str]:
+    return {node.input[slot] for slot in _WEIGHTS.get(node.op_type, ()) if slot < len(node.input)}
+
+
+_Weights = dict[tuple[str, str, str], tuple[Sequence[str], set[str]]]
+
+
+def _given_as_weights(node: NodeProto, inner: _Weights) -> set[str]:
+    """What a call gives a function as its weights."""
+    inputs, weights = inner.get((node.domain, node.op_type, node.overload), ((), set()))
+    return {name for formal, name in zip(inputs, node.input, strict=False) if formal in weights}
+
+
+def _weights_of_functions(model: onnx.ModelProto) -> _Weights:
+    """The inputs of each local function, and which of them its body, or one that it calls, has as weights."""
+    inner: _Weights = {(f.domain, f.name, f.overload): (f.input, set()) for f in model.functions}
+    grows = True
+    while grows:
+        grows = False
+        for function in model.functions:
+            _, weights = inner[function.domain, function.name, function.overload]
+            before = len(weights)
+            for node in nodes_within(function.node):
+                weights |= set(node.input) if node.op_type in _ARITHMETIC else _as_weights(node)
+                weights |= _given_as_weights(node, inner)
+            grows |= len(weights) > before
+    return inner

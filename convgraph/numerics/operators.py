@@ -5,13 +5,15 @@ other business with them, so they hold for all that is called inside a block.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
 import onnx
 from onnx import helper
+
+from convgraph.numerics.structure import nodes_within
 
 Library = str | os.PathLike[str]
 
@@ -40,22 +42,13 @@ def loading(paths: Sequence[Library]) -> Iterator[None]:
 def foreign_operators(model: onnx.ModelProto) -> list[tuple[str, str]]:
     """Domain and type of the operators in a model that are neither ONNX's nor functions of its own."""
     own = {(function.domain, function.name) for function in model.functions}
-    nodes = [*_nodes(model.graph.node), *(n for f in model.functions for n in _nodes(f.node))]
+    nodes = [*nodes_within(model.graph.node), *(n for f in model.functions for n in nodes_within(f.node))]
     used = dict.fromkeys((node.domain, node.op_type) for node in nodes)
     return [
         (domain, name)
         for domain, name in used
         if (domain, name) not in own and not onnx.defs.has(name, "" if domain == "ai.onnx" else domain)
     ]
-
-
-def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """The nodes and those of their bodies."""
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            for body in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-                yield from _nodes(body.node)
 
 
 def probe(domain: str, op_type: str) -> onnx.ModelProto:

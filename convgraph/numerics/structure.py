@@ -55,6 +55,15 @@ def read(source: "ModelSource", *, weights: bool = False) -> onnx.ModelProto:
         raise InvalidModel(at, found=str(error), expected="an ONNX model") from error
 
 
+def nodes_within(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """The nodes and those of their bodies, at any depth."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            for body in [attribute.g] if attribute.HasField("g") else attribute.graphs:
+                yield from nodes_within(body.node)
+
+
 def tensors_in(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     """The initializers of a graph and the tensors in attributes of its nodes, its bodies' included."""
     yield from graph.initializer

@@ -5,13 +5,9 @@ a node after are the same when they make a value of the same name, or when they 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
+from typing import Literal
 
 from convgraph.analysis.census import node_label, node_name
 from convgraph.ir.graph import Graph, Value
@@ -52,30 +48,6 @@ def diff(before: Graph, after: Graph) -> list[Difference]:
     kept = set(partners.values())
     found += [_one_sided(after, node, kind="added") for node in after.compute_nodes() if node not in kept]
     return found
-
-
-def render_differences(
-    differences: list[Difference], *, report: Mapping[str, Any] | None = None
-) -> RenderableType:
-    """One row for each difference.
-
-    ``report``, the JSON summary of a run, adds which rewrite was at work there.
-    """
-    if not differences:
-        return Text("no difference")
-    table = Table("", "name", "operation", "what", box=None, pad_edge=False)
-    if report is not None:
-        table.add_column("rewrite")
-    for difference in differences:
-        row = (difference.kind, difference.name, difference.label, "\n".join(difference.details))
-        table.add_row(*row, *([] if report is None else [", ".join(_rewrites(difference, report))]))
-    return table
-
-
-def _rewrites(difference: Difference, report: Mapping[str, Any]) -> list[str]:
-    """The rewrites that a run applied at a node of this name, in order."""
-    done = (entry for entry in report["rewrites"] if entry["at"] in difference.names)
-    return [f"{entry['index']} {entry['name']}" for entry in done]
 
 
 # ---- which node is which ----

@@ -173,6 +173,8 @@ def _rewrite(application: Application) -> dict[str, object]:
         "index": application.index,
         "name": application.rewrite,
         "at": application.at,
+        "took": list(application.took),
+        "made": list(application.made),
         "macs_before": application.before.macs,
         "macs_after": application.after.macs,
         "bytes_before": application.before.bytes,

@@ -5,7 +5,8 @@
 
 on each spatial axis; d is the dilation of the convolution, e that of the pool. The kernel is wider, and the
 convolution's own result is never computed: of a 3×3 one averaged over 2×2 comes a 4×4 one at a quarter of the
-places. Exact in real arithmetic.
+places. Exact in real arithmetic, where a window fits: of less, runtimes average what there is, but convolve
+nothing.
 """
 
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from convgraph.ir.tensor import Array
 from convgraph.passes.algebra.constant_weight import LooksIntoWeight, WeightedConv, constant_weight
 from convgraph.passes.algebra.outer_taps import convolution, known_pads
 from convgraph.passes.algebra.tap_grid import common_step, places
+from convgraph.passes.fusion.sliced import least
 from convgraph.passes.rewrite import PricedRewrite, requirement
 
 
@@ -55,6 +57,13 @@ class ComposeAveragePoolIntoConv(LooksIntoWeight[AveragedConv], PricedRewrite[Av
         op = _pool(graph, m)
         pads = op.padded_explicitly(graph.type(Value(m.conv, 0)))
         return pads is not None and not any(pads) and not op.ceil_mode
+
+    @requirement
+    def a_window_fits_whatever_the_size(self, graph: Graph, m: AveragedConv) -> bool:
+        """The convolution's result is never smaller than the pool's window, whatever sizes are left open."""
+        op, averaged = _pool(graph, m), graph.type(Value(m.conv, 0))
+        reaches = [e * (k - 1) + 1 for k, e in zip(op.kernel_shape, op.dilations, strict=True)]
+        return all(least(averaged.dim(2 + axis)) >= reach for axis, reach in enumerate(reaches))
 
     @requirement
     def the_pads_are_known(self, graph: Graph, m: AveragedConv) -> bool:

@@ -33,6 +33,8 @@ def through(graph: Graph, node: int, before: ConstantChannels) -> ConstantChanne
     op = graph.op(node)
     if isinstance(op, Convolution):
         return _through_depthwise(graph, node, before)
+    if not before.known.any():
+        return before
     if isinstance(op, AveragePool) and op.count_include_pad and not is_unpadded(op):
         return ConstantChannels(known=before.zero, numbers=before.numbers)
     if isinstance(op, (Pool, GlobalPool)):

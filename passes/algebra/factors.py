@@ -9,6 +9,8 @@ leaves them: otherwise a small channel would be lost in the rounding of a large 
 singular values are themselves off by rounding, get the usual longest side times 2^-52 where that is more.
 """
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,13 +56,18 @@ def surely_full_rank(matrix: Matrix, *, unit: float) -> bool:
     The solution for a random right-hand side is as long as the inverse of the smallest singular value makes
     it, at a small part of what a decomposition costs.
     """
-    known = np.random.default_rng(0).normal(size=len(matrix))
+    known = _right_hand_side(len(matrix))
     try:
         solution = np.linalg.solve(matrix, known)
     except np.linalg.LinAlgError:
         return False
     smallest = np.linalg.norm(known) / np.linalg.norm(solution)
     return bool(smallest > 16 * ROUNDINGS * unit * np.linalg.norm(matrix))
+
+
+@cache
+def _right_hand_side(size: int) -> Matrix:
+    return np.random.default_rng(0).normal(size=size)
 
 
 def factored(matrices: Matrix, *, rank: int) -> tuple[Matrix, Matrix]:

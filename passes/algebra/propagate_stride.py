@@ -18,6 +18,8 @@ from convgraph.ir.ops import Activation, AveragePool, Binary, Conv, MaxPool, Op,
 from convgraph.ir.ops.layout import FAR, Cut
 from convgraph.passes.algebra.outer_taps import known_pads
 from convgraph.passes.algebra.pointwise import reads_single_pixels
+from convgraph.passes.cleanup.slices import constant_cuts
+from convgraph.passes.fusion.padded_window import is_padded_with_zero
 from convgraph.passes.rewrite import Measure, PricedRewrite, requirement, target_cost
 
 Strides = tuple[int, ...]
@@ -63,6 +65,11 @@ class PropagateStride(PricedRewrite[SkippedPixels]):
     def each_operand_has_all_axes_or_one_pixel(self, graph: Graph, m: SkippedPixels) -> bool:
         """What is combined pointwise has every axis of the result, and can be pooled, or one pixel."""
         return all(_is_pixel(graph, m, value) or _is_image(graph, m, value) for value in _combined(graph, m))
+
+    @requirement
+    def no_zeros_were_added(self, graph: Graph, m: SkippedPixels) -> bool:
+        """What comes to be pooled is no Pad's result: runtimes take its zeros for the pool's padding."""
+        return not any(is_padded_with_zero(graph, value) for value in _combined(graph, m))
 
     def replaces(self, graph: Graph, match: SkippedPixels) -> tuple[int, ...]:
         """The operation and its readers."""
@@ -113,14 +120,9 @@ def _taken(graph: Graph, use: Use) -> Strides | None:
 
 def _steps(graph: Graph, node: int) -> Strides | None:
     """The steps of a Slice that takes spatial axes from their begin to their end."""
-    op, (data, *numbers) = graph.op(node), graph.operands(node)
-    assert isinstance(op, Slice)
+    cuts, data = constant_cuts(graph, node), graph.operand(node, 0)
     assert data is not None
-    if any(value is None or graph.constant(value) is None for value in numbers):
-        return None
     kind = graph.type(data)
-    starts, ends, *rest = (graph.type(value) for value in numbers if value is not None)
-    cuts = op.cuts(kind, starts, ends, *rest)
     if cuts is None or kind.rank is None or min(cuts, default=0) < 2:
         return None
     sizes = {axis: size for axis, size in enumerate(kind.shape or ()) if isinstance(size, int)}

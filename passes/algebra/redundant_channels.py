@@ -62,9 +62,7 @@ def survey(graph: Graph, conv: int, path: Path) -> Survey | None:
     filters = np.moveaxis(array, 1, 0) if isinstance(graph.op(conv), ConvTranspose) else array
     count, bias = len(filters), _stored(graph, graph.operand(conv, 2))
     shifts = np.zeros(count) if bias is None else bias
-    constants = ConstantChannels(
-        known=np.array([not own.any() for own in filters]), numbers=shifts.astype(np.float64)
-    )
+    constants = ConstantChannels(known=_all_zero(filters), numbers=shifts.astype(np.float64))
     marks = [filters, shifts]
     for node in path.passed:
         constants = through(graph, node, constants)
@@ -92,7 +90,13 @@ def _unread(graph: Graph, conv: int, *, count: int) -> Flags:
     if array is None:
         return np.zeros(count, bool)
     by_input = array if isinstance(graph.op(conv), ConvTranspose) else np.moveaxis(array, 1, 0)
-    return np.array([not own.any() for own in by_input])
+    return _all_zero(by_input)
+
+
+def _all_zero(channels: Array) -> Flags:
+    """Which entries along the first axis hold zeros only."""
+    zero: Flags = ~np.any(channels, axis=tuple(range(1, channels.ndim)))
+    return zero
 
 
 def _a_bias_can_take_it(graph: Graph, readers: Sequence[int]) -> bool:
@@ -110,7 +114,8 @@ def _first_alike(marks: Sequence[Array], *, silent: Flags) -> list[int]:
     """For each channel the first with the same marks that is not silent; -1 for one that is."""
     first: dict[bytes, int] = {}
     alike = []
+    tables = [(mark.tobytes(), mark[:1].nbytes) for mark in marks]
     for channel, quiet in enumerate(silent.tolist()):
-        key = b"".join(np.ascontiguousarray(mark[channel]).tobytes() for mark in marks)
+        key = b"".join([table[channel * width : (channel + 1) * width] for table, width in tables])
         alike.append(-1 if quiet else first.setdefault(key, channel))
     return alike

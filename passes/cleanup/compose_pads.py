@@ -1,9 +1,10 @@
-"""Pad once, where two Pads of one kind follow each other.
+"""Pad once, where a Pad follows another or a Slice cuts some of what was added off again.
 
-    pad(pad(x; p); q)  ->  pad(x; p + q)        p, q ≥ 0
+    pad(pad(x; p); q)  ->  pad(x; p + q)        pad(x; p)[l : −r]  ->  pad(x; p − (l, r))
 
 of one constant, or both with copies of the border (edge), on any axes; with reflections (reflect) or what
-lies at the other side (wrap) as long as no axis is padded twice. Exact: elements are copied.
+lies at the other side (wrap) as long as no axis is padded twice. A Pad with negative amounts cuts off as a
+Slice does; of each axis no more than was added, or nothing was added at all. Exact: elements are copied.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ import numpy as np
 
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Op, Pad
+from convgraph.ir.ops import Op, Pad, Slice
+from convgraph.passes.cleanup.slices import left_out
 from convgraph.passes.rewrite import Rewrite, requirement
 
 Amounts = tuple[tuple[int, int], ...]
@@ -21,46 +23,64 @@ Amounts = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PadOfPad:
-    """Two Pads, the inner and the outer, and the mode they share."""
+    """The first Pad, what pads or cuts its result, how much either adds, and what both come to.
+
+    Amounts are (begin, end) of every axis, negative where elements are cut off; None when they are not known.
+    """
 
     inner: int
     outer: int
-    mode: str
+    first: Amounts | None
+    second: Amounts | None
+
+    @property
+    def pairs(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        """The amounts of both, axis by axis."""
+        return list(zip(self.first or (), self.second or (), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComposePads(Rewrite[PadOfPad]):
-    """Pad once, where two Pads of one kind follow each other."""
+    """Pad once, where a Pad follows another or a Slice cuts some of what was added off again."""
 
     name: ClassVar[str] = "compose-pads"
-    roots: ClassVar[tuple[type[Op], ...]] = (Pad,)
+    roots: ClassVar[tuple[type[Op], ...]] = (Pad, Slice)
 
     def find(self, graph: Graph, node: int) -> PadOfPad | None:
-        """A Pad of a Pad of the same mode."""
-        outer, between = graph.op(node), graph.operand(node, 0)
-        inner = None if between is None else graph.producer(between)
-        if between is None or not isinstance(inner, Pad) or not isinstance(outer, Pad):
+        """A Pad of a Pad, of one mode where both add something, or a Slice of a Pad that cuts off ends."""
+        between = graph.operand(node, 0)
+        if between is None or not isinstance(graph.producer(between), Pad):
             return None
-        return PadOfPad(inner=between.node, outer=node, mode=outer.mode) if inner.mode == outer.mode else None
+        first, second = _amounts(graph, between.node), _amounts(graph, node)
+        if isinstance(graph.op(node), Slice) and second is None:
+            return None
+        both_add = all(amounts is None or _adds(amounts) for amounts in (first, second))
+        if both_add and _mode(graph, between.node) != _mode(graph, node):
+            return None
+        return PadOfPad(inner=between.node, outer=node, first=first, second=second)
 
     @requirement
     def the_amounts_are_constant(self, graph: Graph, m: PadOfPad) -> bool:
         """How much either adds at which end of which axis is constant."""
-        return _amounts(graph, m.inner) is not None and _amounts(graph, m.outer) is not None
+        return m.first is not None and m.second is not None
 
     @requirement
-    def nothing_is_cropped(self, graph: Graph, m: PadOfPad) -> bool:
-        """Neither has a negative amount."""
-        ends = [end for node in (m.inner, m.outer) for pair in _amounts(graph, node) or () for end in pair]
-        return min(ends, default=0) >= 0
+    def no_more_is_cut_off_than_was_added(self, graph: Graph, m: PadOfPad) -> bool:
+        """What the second cuts off an axis is what the first added there, or neither adds anything to it."""
+        return all(
+            min(*first, *map(sum, zip(first, second, strict=True))) >= 0 or max(*first, *second) <= 0
+            for first, second in m.pairs
+        )
 
     @requirement
     def they_add_the_same(self, graph: Graph, m: PadOfPad) -> bool:
         """Both add the same constant; reflections and what lies at the other side go to axes of their own."""
-        if m.mode == "constant":
+        if not (_adds(m.first) and _adds(m.second)):
+            return True
+        mode = _mode(graph, m.inner)
+        if mode == "constant":
             return _fill(graph, m.inner) == _fill(graph, m.outer) is not None
-        pairs = zip(_amounts(graph, m.inner) or (), _amounts(graph, m.outer) or (), strict=True)
-        return m.mode == "edge" or not any(any(first) and any(second) for first, second in pairs)
+        return mode == "edge" or not any(any(first) and max(second) > 0 for first, second in m.pairs)
 
     @requirement
     def nothing_else_reads_the_inner_one(self, graph: Graph, m: PadOfPad) -> bool:
@@ -69,24 +89,36 @@ class ComposePads(Rewrite[PadOfPad]):
 
     def apply(self, edit: Edit, m: PadOfPad) -> None:
         """Put one Pad in place of both."""
-        inner, outer = _amounts(edit.graph, m.inner), _amounts(edit.graph, m.outer)
-        assert inner is not None
-        assert outer is not None
         x, amounts, *_ = edit.graph.operands(m.inner)
         assert x is not None
-        total = (np.array(inner, np.int64) + np.array(outer, np.int64)).T.reshape(-1)
-        value = edit.graph.operand(m.outer, 2)
-        pads = edit.constant(total, like=amounts)
-        edit.replace(Value(m.outer, 0), edit.add(Pad(mode=m.mode), x, pads, value, like=m.outer))
+        adding = m.outer if _adds(m.second) else m.inner
+        total = np.array(m.first, np.int64) + np.array(m.second, np.int64)
+        pads = edit.constant(total.T.reshape(-1), like=amounts)
+        op, value = Pad(mode=_mode(edit.graph, adding)), edit.graph.operand(adding, 2)
+        edit.replace(Value(m.outer, 0), edit.add(op, x, pads, value, like=m.outer))
+
+
+def _mode(graph: Graph, node: int) -> str:
+    op = graph.op(node)
+    return op.mode if isinstance(op, Pad) else "constant"
+
+
+def _adds(amounts: Amounts | None) -> bool:
+    return any(max(pair) > 0 for pair in amounts or ())
 
 
 def _amounts(graph: Graph, node: int) -> Amounts | None:
     """(begin, end) of every axis; None when a caller may choose them or they are computed."""
-    op, (data, pads, _, axes) = graph.op(node), (graph.operand(node, slot) for slot in range(4))
-    assert isinstance(op, Pad)
+    op, data = graph.op(node), graph.operand(node, 0)
     assert data is not None
+    if isinstance(op, Slice):
+        gone, rank = left_out(graph, node), graph.type(data).rank
+        if gone is None or rank is None:
+            return None
+        return tuple((-a, -b) for a, b in (gone.get(axis, (0, 0)) for axis in range(rank)))
+    pads, axes = graph.operand(node, 1), graph.operand(node, 3)
     numbers = [graph.constant(pads), *([] if axes is None else [graph.constant(axes)])]
-    if pads is None or None in numbers:
+    if pads is None or None in numbers or not isinstance(op, Pad):
         return None
     found = op.amounts(graph.type(data), graph.type(pads), None if axes is None else graph.type(axes))
     return None if found is None else tuple(found)

@@ -17,11 +17,9 @@ from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import (
     AveragePool,
-    BatchNormalization,
     Cast,
     Constant,
     Convolution,
-    Dropout,
     Input,
     MaxPool,
     Op,
@@ -30,6 +28,7 @@ from convgraph.ir.ops import (
 )
 from convgraph.ir.tensor import Array, DataType, Tensor, TensorType
 from convgraph.numerics.evaluate import evaluate_op
+from convgraph.passes.cleanup.repeatable import is_repeatable
 from convgraph.passes.rewrite import Rewrite, requirement
 
 
@@ -41,11 +40,6 @@ class Runtime(Protocol):
 
     def compute(self, graph: Graph, node: int) -> tuple[Array | None, ...]:
         """The results, None for one without a name. Raises ConvgraphError when it cannot."""
-
-
-_RANDOM = frozenset(
-    ["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"]
-)
 
 
 _UNCERTAIN = (Opaque, Cast, Convolution, AveragePool, MaxPool, Resize)  # windows may reach any distance
@@ -72,22 +66,22 @@ class FoldConstants(Rewrite[Computable]):
 
     def find(self, graph: Graph, node: int) -> Computable | None:
         """A node whose operands are all constants."""
-        if isinstance(graph.op(node), (Constant, Input)) or graph.is_unread(node):
+        if isinstance(graph.op(node), (Constant, Input)):
             return None
-        operands = graph.operands(node)
-        tensors = tuple(graph.constant(operand) for operand in operands)
-        if any(o is not None and t is None for o, t in zip(operands, tensors, strict=True)):
+        tensors = []
+        for operand in graph.operands(node):  # for most nodes the first says no
+            tensor = graph.constant(operand)
+            if operand is not None and tensor is None:
+                return None
+            tensors.append(tensor)
+        if graph.is_unread(node):
             return None
-        return Computable(node=node, tensors=tensors, results=graph.results(node))
+        return Computable(node=node, tensors=tuple(tensors), results=graph.results(node))
 
     @requirement
     def it_always_computes_the_same(self, graph: Graph, m: Computable) -> bool:
         """It is neither random nor in training mode."""
-        op = graph.op(m.node)
-        if isinstance(op, Opaque):
-            return op.op_type not in _RANDOM and not op.subgraphs
-        training = isinstance(op, BatchNormalization) and op.training_mode
-        return not training and not (isinstance(op, Dropout) and graph.operand(m.node, 2) is not None)
+        return is_repeatable(graph, m.node)
 
     @requirement
     def quantised_data_stays_quantised(self, graph: Graph, m: Computable) -> bool:

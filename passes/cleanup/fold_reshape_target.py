@@ -3,8 +3,8 @@
     reshape(x, concat(a, n, b)) -> reshape(x, [a, −1, b])        n any one number
     reshape(x, concat(n, −1, b)) -> reshape(x, [0, −1, b])        n the size of x on the same axis
 
-Exact: 0 copies a size, and −1 is what the number of elements leaves. Networks of an open batch, exported with
-sizes that they measure while they run, are full of these.
+Exact: 0 copies a size, and −1 is what the number of elements leaves. Networks of an open batch or picture,
+exported with sizes that they measure and calculate while they run, are full of these.
 """
 
 from collections.abc import Iterable
@@ -16,10 +16,10 @@ import numpy as np
 
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Concat, Op, Reshape
-from convgraph.ir.ops.axes import length
+from convgraph.ir.ops import Constant, Input, Op, Reshape
 from convgraph.ir.tensor import Dim
 from convgraph.passes.cleanup.measured_sizes import measured_sizes
+from convgraph.passes.cleanup.size_arithmetic import Size, multiple
 from convgraph.passes.rewrite import Measure, Rewrite, requirement
 
 _COPIED, _OPEN = 0, -1
@@ -48,17 +48,16 @@ class FoldReshapeTarget(Rewrite[JoinedTarget]):
     measure: ClassVar[Measure] = staticmethod(computed_targets)
 
     def find(self, graph: Graph, node: int) -> JoinedTarget | None:
-        """A Reshape whose shape is a Concat of parts of known lengths."""
+        """A Reshape to a shape that is computed, of a known number of sizes."""
         op, (x, target) = graph.op(node), graph.operands(node)
         if not isinstance(op, Reshape) or x is None or target is None:
             return None
-        if not isinstance(graph.producer(target), Concat):
+        if isinstance(graph.producer(target), (Constant, Input)):
             return None
-        parts = [_sizes(graph, part) for part in graph.operands(target.node) if part is not None]
-        sizes = tuple(chain.from_iterable(part for part in parts if part is not None))
-        if None in parts or (op.allowzero and 0 in sizes):  # a 0 that copies nothing
+        sizes = measured_sizes(graph, target)
+        if sizes is None or (op.allowzero and 0 in sizes):  # a 0 that copies nothing
             return None
-        return JoinedTarget(node=node, sizes=_spelled(sizes, graph.type(x).shape or ()))
+        return JoinedTarget(node=node, sizes=spelled(sizes, graph.type(x).shape or ()))
 
     @requirement
     def one_size_at_most_is_open(self, graph: Graph, m: JoinedTarget) -> bool:
@@ -72,20 +71,9 @@ class FoldReshapeTarget(Rewrite[JoinedTarget]):
         edit.replace(Value(m.node, 0), reshaped)
 
 
-def _sizes(graph: Graph, part: Value) -> tuple[Dim, ...] | None:
-    """A part of a shape: numbers as they are, measured sizes by their symbols; None for unknown lengths."""
-    tensor, count = graph.constant(part), length(graph.type(part))
-    if tensor is not None:
-        return tuple(tensor.numpy().tolist())
-    measured = measured_sizes(graph, part)
-    if measured is not None:
-        return measured
-    return None if count is None else (None,) * count
-
-
-def _spelled(sizes: Iterable[Dim], before: tuple[Dim, ...]) -> tuple[int, ...]:
+def spelled(sizes: Iterable[Size], before: tuple[Dim, ...]) -> tuple[int, ...]:
     """The sizes as Reshape takes them, from those before, axis by axis."""
     return tuple(
-        size if isinstance(size, int) else _COPIED if size is not None and size == own else _OPEN
+        size if isinstance(size, int) else _COPIED if multiple(size, own) == 1 else _OPEN
         for size, own in zip(sizes, chain(before, repeat(None)), strict=False)
     )

@@ -2,21 +2,21 @@
 
     resize(x; sizes concat(n, c, k·h, l·w))  ->  resize(x; scales [1, 1, k, l])        x (n, c, h, w)
 
-Exact: a runtime derives the same scales from the sizes. Exporters measure the samples and channels of x while
-the model runs, even where only the samples are open.
+Exact: a runtime derives the same scales from the sizes. Exporters measure x while the model runs, and
+multiply its height and width there, where they are open.
 """
 
 from dataclasses import dataclass
-from itertools import chain
 from typing import ClassVar
 
 import numpy as np
 
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Concat, Op, Resize
+from convgraph.ir.ops import Constant, Input, Op, Resize
 from convgraph.ir.tensor import Dim
-from convgraph.passes.cleanup.measured_sizes import measured_sizes
+from convgraph.passes.cleanup.measured_sizes import Sizes, measured_sizes
+from convgraph.passes.cleanup.size_arithmetic import multiple
 from convgraph.passes.rewrite import Measure, Rewrite, requirement
 
 
@@ -26,7 +26,7 @@ class ComputedSizes:
 
     node: int
     before: tuple[Dim, ...]
-    after: tuple[Dim, ...]
+    after: Sizes
 
 
 def computed_sizes(graph: Graph) -> int:
@@ -45,16 +45,15 @@ class FoldResizeSizes(Rewrite[ComputedSizes]):
     measure: ClassVar[Measure] = staticmethod(computed_sizes)
 
     def find(self, graph: Graph, node: int) -> ComputedSizes | None:
-        """A Resize to sizes that are constants and measured sizes, joined."""
+        """A Resize to sizes that are computed, of axes whose number is known."""
         op, x, sizes = graph.op(node), graph.operand(node, 0), graph.operand(node, 3)
         if not isinstance(op, Resize) or x is None or sizes is None:
             return None
         shape = graph.type(x).shape
-        if shape is None or not isinstance(graph.producer(sizes), Concat):
+        if shape is None or isinstance(graph.producer(sizes), (Constant, Input)):
             return None
         before = tuple(shape[axis] for axis in op.resized_axes(len(shape)))
-        parts = [_sizes(graph, part) for part in graph.operands(sizes.node) if part is not None]
-        after = tuple(chain.from_iterable(parts))
+        after = measured_sizes(graph, sizes) or ()
         return ComputedSizes(node=node, before=before, after=after) if len(after) == len(before) else None
 
     @requirement
@@ -65,12 +64,12 @@ class FoldResizeSizes(Rewrite[ComputedSizes]):
     @requirement
     def each_size_is_a_multiple(self, graph: Graph, m: ComputedSizes) -> bool:
         """Each size stays what it is, or is a whole number of times as large."""
-        return all(_multiple(*pair) is not None for pair in zip(m.before, m.after, strict=True))
+        return all(multiple(*pair) is not None for pair in zip(m.after, m.before, strict=True))
 
     def apply(self, edit: Edit, m: ComputedSizes) -> None:
         """Put a Resize by the multiples in its place."""
         x, roi, *_ = edit.graph.operands(m.node)
-        multiples = [_multiple(*pair) or 0 for pair in zip(m.before, m.after, strict=True)]
+        multiples = [multiple(*pair) or 0 for pair in zip(m.after, m.before, strict=True)]
         scales = edit.constant(np.asarray(multiples, np.float32), name="scales")
         edit.replace(Value(m.node, 0), edit.add(_resize(edit.graph, m), x, roi, scales, like=m.node))
 
@@ -79,18 +78,3 @@ def _resize(graph: Graph, m: ComputedSizes) -> Resize:
     op = graph.op(m.node)
     assert isinstance(op, Resize)
     return op
-
-
-def _sizes(graph: Graph, part: Value) -> tuple[Dim, ...]:
-    """A part of the sizes: numbers, or symbols that were measured; none when it is something else."""
-    tensor = graph.constant(part)
-    return tuple(tensor.numpy().tolist()) if tensor is not None else measured_sizes(graph, part) or ()
-
-
-def _multiple(before: Dim, after: Dim) -> int | None:
-    """How many times as large a size becomes, where that is known."""
-    if before is not None and before == after:
-        return 1
-    if not isinstance(before, int) or not isinstance(after, int) or before == 0 or after % before:
-        return None
-    return after // before

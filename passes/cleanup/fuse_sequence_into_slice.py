@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from onnx import AttributeProto, helper
 
+from convgraph.analysis.elements import stated
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Op, Opaque, Slice
@@ -30,7 +30,7 @@ class PickedPiece:
 
 def sequence_picks(graph: Graph) -> int:
     """Measure: how many values are taken out of sequences."""
-    return sum(_is(graph.op(node), "SequenceAt") for node in graph.compute_nodes())
+    return sum(is_sequence_op(graph.op(node), "SequenceAt") for node in graph.compute_nodes())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +43,11 @@ class FuseSequenceIntoSlice(Rewrite[PickedPiece]):
 
     def find(self, graph: Graph, node: int) -> PickedPiece | None:
         """A SequenceAt, by a constant, of a SplitToSequence into pieces of one constant length."""
-        if not _is(graph.op(node), "SequenceAt"):
+        if not is_sequence_op(graph.op(node), "SequenceAt"):
             return None
         sequence, place = graph.operands(node)
         split = None if sequence is None else graph.producer(sequence)
-        if sequence is None or split is None or not _is(split, "SplitToSequence"):
+        if sequence is None or not isinstance(split, Opaque) or not is_sequence_op(split, "SplitToSequence"):
             return None
         x, *lengths = graph.operands(sequence.node)
         index, length = graph.constant(place), graph.constant(lengths[0]) if lengths else None
@@ -55,7 +55,7 @@ class FuseSequenceIntoSlice(Rewrite[PickedPiece]):
             return None
         return PickedPiece(
             x=x,
-            axis=_axis(split),
+            axis=stated(split, "axis", 0),
             length=int(length.numpy()),
             place=int(index.numpy().reshape(-1)[0]),
             result=Value(node, 0),
@@ -74,12 +74,6 @@ class FuseSequenceIntoSlice(Rewrite[PickedPiece]):
         edit.replace(m.result, edit.add(Slice(), m.x, *cut, like=m.result.node))
 
 
-def _is(op: Op, op_type: str) -> bool:
+def is_sequence_op(op: Op, op_type: str) -> bool:
+    """Whether an operation is this one of ONNX's own, of which convgraph has no class."""
     return isinstance(op, Opaque) and (op.domain, op.op_type) == ("", op_type)
-
-
-def _axis(split: Op) -> int:
-    assert isinstance(split, Opaque)
-    stated = split.encoded.get("axis")
-    axis: int = 0 if stated is None else helper.get_attribute_value(AttributeProto.FromString(stated))
-    return axis

@@ -2,6 +2,7 @@
 
     identity(x) -> x        cast(x, type of x) -> x        concat(x) = sum(x) = max(x) = min(x) = mean(x) -> x
     transpose(x, 0 1 2 …) -> x        slice(x, everything) -> x        pad(x, 0 0 0 …) -> x
+    reshape(x) = flatten(x) = squeeze(x) = unsqueeze(x) = expand(x) -> x        where the shape stays
 
 Exact: nothing is computed before or after.
 """
@@ -9,13 +10,12 @@ Exact: nothing is computed before or after.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import (
     Cast,
     Concat,
+    Expand,
     Identity,
-    Input,
     Max,
     Mean,
     Min,
@@ -25,20 +25,14 @@ from convgraph.ir.ops import (
     Sum,
     Transpose,
 )
+from convgraph.passes.cleanup.broadcasting import asked_shape, joint
+from convgraph.passes.cleanup.handed_on import HandedOn, PassedOn
+from convgraph.passes.cleanup.same_elements import ARRANGING, arrangement, keeps_order
 from convgraph.passes.cleanup.slices import left_out
-from convgraph.passes.rewrite import Rewrite, requirement
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PassedOn:
-    """``result`` always equals ``source``."""
-
-    source: Value
-    result: Value
 
 
 @dataclass(frozen=True, kw_only=True)
-class RemoveIdentity(Rewrite[PassedOn]):
+class RemoveIdentity(HandedOn):
     """Remove operations that hand their operand on unchanged."""
 
     name: ClassVar[str] = "remove-identity"
@@ -50,9 +44,10 @@ class RemoveIdentity(Rewrite[PassedOn]):
         Max,
         Min,
         Mean,
-        Transpose,
         Slice,
         Pad,
+        Expand,
+        *ARRANGING,
     )
 
     def find(self, graph: Graph, node: int) -> PassedOn | None:
@@ -62,28 +57,21 @@ class RemoveIdentity(Rewrite[PassedOn]):
             return None
         return PassedOn(source=source, result=Value(node, 0))
 
-    @requirement
-    def the_names_of_the_interface_stay(self, graph: Graph, m: PassedOn) -> bool:
-        """It does not join a graph output to a graph input or another output, two names that must stay."""
-        return may_stand_for(graph, m.source, m.result)
-
-    def apply(self, edit: Edit, m: PassedOn) -> None:
-        """Let the readers read the source."""
-        edit.replace(m.result, m.source)
-
-
-def may_stand_for(graph: Graph, source: Value, result: Value) -> bool:
-    """Whether ``source`` can take the place of ``result`` without an Identity that keeps a name."""
-    fixed = graph.is_output(source) or isinstance(graph.producer(source), Input)
-    return not (fixed and graph.is_output(result))
-
 
 def _changes_nothing(graph: Graph, node: int, source: Value) -> bool:
     op = graph.op(node)
     if isinstance(op, Cast):
         return op.to is graph.type(source).dtype
-    if isinstance(op, Transpose):
-        return op.perm is not None and op.perm == tuple(range(len(op.perm)))
+    if isinstance(op, Transpose) and op.perm is not None and op.perm == tuple(range(len(op.perm))):
+        return True
+    if isinstance(op, ARRANGING):
+        how = arrangement(graph, source, Value(node, 0)) if keeps_order(graph, node) else None
+        return how is not None and how.op is None
+    if isinstance(op, Expand):
+        shape, asked = graph.type(source).shape, asked_shape(graph, graph.operand(node, 1))
+        if shape is None or asked is None or None in (*shape, *asked):
+            return False
+        return joint(shape, asked) == shape
     if isinstance(op, (Slice, Pad)):
         gone = left_out(graph, node)
         return gone is not None and not any(any(ends) for ends in gone.values())

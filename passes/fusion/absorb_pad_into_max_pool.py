@@ -1,10 +1,11 @@
-"""Absorb a Pad with the lowest number of the element type into the MaxPool that reads it.
+"""Absorb a Pad with a number that no element is below into the MaxPool that reads it.
 
     maxpool(pad(x; a, −∞); pads p)  ->  maxpool(x; pads p + a)        a ≥ 0, spatial axes only
+    maxpool(pad(relu(x); a, 0); pads p)  ->  maxpool(relu(x); pads p + a)
 
 A MaxPool leaves its padding out, which is the same as padding with what no element is below: −∞, or the
-lowest finite number (then for every x above −∞). Never zero, which wins over negative elements, where the
-type has negative numbers. Exact.
+lowest finite number (then for every x above −∞), or the number at which a Relu or Clip ends. Zero wins over
+negative elements where there are any. Exact. Keras writes a padded MaxPool so, with zeros after a Relu.
 """
 
 from dataclasses import dataclass
@@ -16,12 +17,13 @@ from convgraph.ir.graph import Graph
 from convgraph.ir.ops import MaxPool, Op
 from convgraph.ir.tensor import DataType
 from convgraph.passes.fusion.padded_window import AbsorbPad, IntoPool, PaddedWindow, padded_window
+from convgraph.passes.fusion.scalars import bounds_of
 from convgraph.passes.rewrite import requirement
 
 
 @dataclass(frozen=True, kw_only=True)
 class AbsorbPadIntoMaxPool(AbsorbPad, IntoPool):
-    """Absorb a Pad with the lowest number of the element type into the MaxPool that reads it."""
+    """Absorb a Pad with a number that no element is below into the MaxPool that reads it."""
 
     name: ClassVar[str] = "absorb-pad-into-max-pool"
     roots: ClassVar[tuple[type[Op], ...]] = (MaxPool,)
@@ -31,10 +33,12 @@ class AbsorbPadIntoMaxPool(AbsorbPad, IntoPool):
         return padded_window(graph, node)
 
     @requirement
-    def it_pads_with_the_lowest_number(self, graph: Graph, m: PaddedWindow) -> bool:
-        """The Pad adds −∞ or the lowest number of the element type, below which no element is."""
-        dtype = graph.type(m.data).dtype
-        return dtype is not DataType.UNDEFINED and m.fill is not None and m.fill <= _lowest(dtype)
+    def no_element_is_below_what_it_pads_with(self, graph: Graph, m: PaddedWindow) -> bool:
+        """The Pad adds −∞, the lowest number of the element type, or what a Relu or Clip leaves at least."""
+        dtype, bounds = graph.type(m.data).dtype, bounds_of(graph, m.data.node)
+        if dtype is DataType.UNDEFINED or m.fill is None:
+            return False
+        return m.fill <= max(_lowest(dtype), -np.inf if bounds is None else bounds[0])
 
     @requirement
     def the_indices_are_unread(self, graph: Graph, m: PaddedWindow) -> bool:

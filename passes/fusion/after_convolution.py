@@ -62,7 +62,7 @@ class FoldIntoWeights(PullIntoConvolution[M]):
     def the_folded_weights_are_finite(self, graph: Graph, m: M) -> bool:
         """The new weight and bias stay within the range of their element type."""
         weight, bias = self._folded(graph, m)
-        return is_finite(weight) and is_finite(bias)
+        return is_finite(weight) and (bias is None or is_finite(bias))
 
     def affine(self, graph: Graph, m: M) -> tuple[Vector, Vector]:
         """Scale and shift, float64, one number an output channel each."""
@@ -73,21 +73,22 @@ class FoldIntoWeights(PullIntoConvolution[M]):
         x, weight, *bias = edit.graph.operands(m.conv)
         new_weight, new_bias = self._folded(edit.graph, m)
         old_bias = bias[0] if bias and bias[0] is not None else None
-        operands = (
-            x,
-            edit.constant(new_weight, like=weight),
-            edit.constant(new_bias, like=old_bias or weight),
-        )
+        operands = [x, edit.constant(new_weight, like=weight)]
+        if new_bias is not None:
+            operands.append(edit.constant(new_bias, like=old_bias or weight))
         folded = edit.add(convolution(edit.graph, m.conv), *operands, like=m.conv)
         edit.replace(m.result, folded)
 
-    def _folded(self, graph: Graph, m: M) -> tuple[Array, Array]:
+    def _folded(self, graph: Graph, m: M) -> tuple[Array, Array | None]:
+        """The new weight, and the new bias where there is one."""
         op, weight, bias = weights(graph, m.conv)
-        old_bias = 0.0 if bias is None else bias.astype(np.float64)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # refused as not finite
             scale, shift = self.affine(graph, m)
-            new_bias = scale * old_bias + shift
-            return scaled(op, weight, scale).astype(weight.dtype), new_bias.astype(weight.dtype)
+            new_weight = scaled(op, weight, scale).astype(weight.dtype)
+            if bias is None and not shift.any():
+                return new_weight, None
+            old_bias = 0.0 if bias is None else bias.astype(np.float64)
+            return new_weight, (scale * old_bias + shift).astype(weight.dtype)
 
 
 def convolution(graph: Graph, node: int) -> Convolution:

@@ -91,6 +91,7 @@ class FoldIntoProduct(Rewrite[M]):
     """A rewrite to ``scale * (A·B + C) + shift``, with one number a column each."""
 
     name: ClassVar[str]
+    makes: ClassVar[tuple[type[Op], ...]] = (Gemm,)
 
     @requirement
     def the_weights_are_constant(self, graph: Graph, m: M) -> bool:
@@ -167,6 +168,11 @@ class CombineProduct(FoldIntoProduct[CombinedProduct]):
                     constant_first=first,
                 )
         return None
+
+    @requirement
+    def the_numbers_are_real(self, graph: Graph, m: CombinedProduct) -> bool:
+        """The elements are floating-point numbers: few runtimes have a Gemm of whole ones."""
+        return graph.type(m.product.b).dtype.is_float
 
     @requirement
     def the_constant_is_per_column_or_scalar(self, graph: Graph, m: CombinedProduct) -> bool:

@@ -35,9 +35,13 @@ class FuseActivationIntoConv(PullIntoConvolution[ActivatedConv]):
     name: ClassVar[str] = "fuse-activation-into-conv"
     roots: ClassVar[tuple[type[Op], ...]] = (Activation,)
     after: ClassVar[tuple[str, ...]] = (
+        "drop-redundant-channels",
         "fold-batchnorm-into-conv",
+        "fold-nearest-resize-through-concat-into-conv",
         "fold-scale-into-conv",
         "fold-shift-into-conv",
+        "merge-sibling-convs",
+        "share-equal-operations",
     )
 
     def find(self, graph: Graph, node: int) -> ActivatedConv | None:

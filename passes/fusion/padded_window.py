@@ -73,6 +73,18 @@ def padded_window(graph: Graph, node: int) -> PaddedWindow | None:
     )
 
 
+def is_padded_with_zero(graph: Graph, value: Value | None) -> bool:
+    """Whether a Pad adds zeros to make a value: runtimes would take them for the padding of a pool of it.
+
+    onnxruntime does so itself, past what a MaxPool allows and whatever the size of the window.
+    """
+    pad = None if value is None else graph.producer(value)
+    if value is None or not isinstance(pad, Pad) or pad.mode != "constant":
+        return False
+    fill = graph.operand(value.node, 2)
+    return fill is None or _number(graph, fill) == 0
+
+
 def _number(graph: Graph, value: Value) -> float | None:
     tensor = graph.constant(value)
     return None if tensor is None or tensor.size != 1 else float(tensor.numpy().reshape(()))

@@ -3,7 +3,7 @@
 from math import inf, isnan
 
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Clip, Relu
+from convgraph.ir.ops import Clip, Div, Mul, Op, Relu
 from convgraph.ir.tensor import Tensor
 from convgraph.passes.fusion.channelwise import beside_constants
 
@@ -25,6 +25,28 @@ def beside_a_number(graph: Graph, node: int) -> tuple[Value, float, bool] | None
         if number is not None and (not constant.shape or (rank is not None and len(constant.shape) <= rank)):
             return value, number, first
     return None
+
+
+def pairs_in_order(
+    graph: Graph, *, first: tuple[type[Op], ...], then: tuple[type[Op], ...]
+) -> tuple[int, int]:
+    """Measure: how many operations there are, then how many pairs of which the second stands somewhere after.
+
+    One stands after another as far as only operations of these classes are between, each with one value to
+    work on: a Mul or a Div has a constant beside it.
+    """
+    counted, before, pairs = 0, dict[int, int](), 0
+    for node in graph.compute_nodes():
+        counted += 1
+        op, x = graph.op(node), graph.operand(node, 0)
+        if not isinstance(op, (*first, *then)):
+            continue
+        if isinstance(op, (Mul, Div)):
+            x = next((x for x, *_ in beside_constants(graph, node)), None)
+        if x is not None:
+            before[node] = before.get(x.node, 0) + isinstance(op, first)
+            pairs += before[node] if isinstance(op, then) else 0
+    return counted, pairs
 
 
 def bounds_of(graph: Graph, node: int) -> tuple[float, float] | None:

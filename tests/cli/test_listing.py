@@ -1,5 +1,6 @@
 """The commands that tell something: verify, inspect, diff, passes, demo."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,8 +80,21 @@ def test_diff_tells_what_changed(cli: Cli, model: Path) -> None:
     result = cli("diff", model, out)
     assert result.exit_code == 0, result.output
     assert "BatchNormalization" in result.stdout
-    assert "fold-batchnorm-into-conv" in cli("diff", model, out, "--report", "run.json").stdout
+    told = cli("diff", model, out, "--report", "run.json").stdout
+    assert "fold-batchnorm-into-conv" in told
+    assert "2 of 2 removed nodes accounted for" in told
     assert "BatchNormalization" not in cli("diff", out, out).stdout
+
+
+def test_diff_as_json(cli: Cli, model: Path) -> None:
+    cli("optimize", model, "-q", "--report", "run.json")
+    out = model.with_name("small.opt.onnx")
+    found = json.loads(cli("diff", model, out, "--report", "run.json", "--json").stdout)
+    assert found["accounted_for"]["removed"] == {"nodes": 2, "known": 2}
+    removed = [row for row in found["differences"] if row["kind"] == "removed"]
+    assert len(removed) == 2
+    assert "fold-batchnorm-into-conv" in {step["name"] for row in removed for step in row["rewrites"]}
+    assert json.loads(cli("diff", out, out, "--json").stdout)["differences"] == []
 
 
 def test_passes_lists_every_rewrite_with_its_reasons(cli: Cli) -> None:

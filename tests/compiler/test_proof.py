@@ -11,6 +11,7 @@ from onnx import numpy_helper
 
 import convgraph as cg
 from convgraph.compiler import proof as module
+from convgraph.compiler.duel import Outcome, settled
 from convgraph.compiler.proof import Proof, prove
 from convgraph.compiler.twin import EPSILON, MANNERS, Manner, twin_of
 from convgraph.importers.onnx_model import from_onnx
@@ -215,7 +216,7 @@ def test_an_average_over_9_rounds_and_over_8_does_not() -> None:
     reasons = []
     for kernel in ((3, 3), (2, 4)):
         b = cg.GraphBuilder("averaged", opset=19)
-        y = b.add(Conv.of(2), b.input("x", shape=("N", 4, "H", "W")), drawn(5, 4, 3, 2))
+        y = b.add(Conv.of(2), b.input("x", shape=("N", 4, 14, 12)), drawn(5, 4, 3, 2))
         b.output(b.add(AveragePool.of(kernel, strides=kernel), y), name="y")
         proof = proven(b.build(), ComposeAveragePoolIntoConv())
         assert (proof.applications, len(proof.refuted)) == (1, 0)
@@ -341,3 +342,24 @@ def test_a_twin_normalises_without_rounding() -> None:
 def test_a_twin_keeps_what_is_dyadic() -> None:
     mask = np.array([[[[0.0, 1.0, 0.25], [1.0, -0.5, 0.0]]]] * 4, np.float32)
     assert any(np.array_equal(c, mask) for c in constants(normalised(mask), MANNERS[0]))
+
+
+def slid_over(*windows: int) -> Graph:
+    """Average pools over whatever comes in."""
+    b = cg.GraphBuilder("slid")
+    y = b.input("x", shape=(1, 2, "H", "W"))
+    for window in windows:
+        y = b.add(AveragePool.of((window, window)), y)
+    b.output(y, name="y")
+    return b.build()
+
+
+def test_sizes_at_which_the_original_is_no_legal_model_tell_nothing() -> None:
+    feeds = [{"x": drawn(1, 2, 5, 3)}]
+    assert settled(slid_over(4), slid_over(2, 3), feeds) is Outcome.UNTOLD
+
+
+def test_a_result_that_is_no_legal_model_where_the_original_is_one_is_at_fault() -> None:
+    feeds = [{"x": drawn(1, 2, 5, 3)}]
+    assert settled(slid_over(3), slid_over(4), feeds) is Outcome.FAULT
+    assert settled(slid_over(1), slid_over(1), feeds) is Outcome.ROUNDED

@@ -225,6 +225,13 @@ ALONE: dict[str, tuple[int, NodeProto, dict[str, Any]]] = {
         node("InstanceNormalization", "x s b", "y"),
         {"s": weights(6), "b": weights(6, seed=2)},
     ),
+    "layer norm": (
+        17,
+        node("LayerNormalization", "x s b", "y", axis=1, epsilon=0.25),
+        {"s": weights(1), "b": weights(1, seed=2)},
+    ),
+    "layer norm without a bias": (17, node("LayerNormalization", "x s", "y m"), {"s": weights(1)}),
+    "mean square norm": (23, node("RMSNormalization", "x s", "y", axis=-2), {"s": weights(1)}),
     "depth to space": (13, node("DepthToSpace", "d", "y", blocksize=2, mode="CRD"), {}),
     "space to depth": (13, node("SpaceToDepth", "x", "y", blocksize=2), {}),
     "transpose": (13, node("Transpose", "x", "y", perm=[0, 2, 3, 1]), {}),

@@ -20,7 +20,7 @@ from fuzz.wrapped import Kind, unwrapped, wrapped
 
 from convgraph.analysis.cost import graph_cost
 from convgraph.analysis.target import target_named
-from convgraph.compiler.runtime import NodeRuntime
+from convgraph.compiler.runtime import lent
 from convgraph.compiler.selection import select
 from convgraph.errors import ConvgraphError, UnsupportedOp
 from convgraph.exporters.onnx_model import to_onnx
@@ -129,7 +129,7 @@ def _passes_checker(proto: onnx.ModelProto) -> bool:
 def ways() -> Iterator[tuple[str, Pipeline]]:
     """Every pipeline a network goes through, by name."""
     for target in TARGETS:
-        options = {"target": target_named(target), "size_limit": 1 << 20, "runtime": NodeRuntime()}
+        options = {"target": target_named(target), "size_limit": 1 << 20, **lent()}
         yield target, select(level="exact", passes=None, skip=(), options=options)
         for op in MISSING if target == TARGETS[0] else ():
             yield f"without {op}", select(level="exact", passes=None, skip=(), options=options, without=[op])

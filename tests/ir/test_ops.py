@@ -14,6 +14,7 @@ from convgraph.errors import InvalidModel
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.ir import ops
 from convgraph.ir.build import GraphBuilder
+from convgraph.ir.graph import Graph
 from convgraph.ir.ops import TYPED, Op
 from convgraph.ir.tensor import Array, DataType, Shape, Tensor, TensorType
 from convgraph.numerics.evaluate import evaluate_op
@@ -417,3 +418,47 @@ def test_explicit_pads_of_a_pool() -> None:
     cropping = replace(ops.AveragePool.of((1,), strides=3), auto_pad="SAME_UPPER")
     assert cropping.padded_explicitly(typed((1, 3, 9))) is None
     assert cropping.padded_explicitly(typed((1, 3, 10))) == (0, 0)
+
+
+def body(*types: TensorType) -> Graph:
+    """A graph that returns values of these types."""
+    b = GraphBuilder("body")
+    for number, type_ in enumerate(types):
+        x = b.input(f"x{number}", shape=type_.shape, dtype=type_.dtype)
+        b.output(b.add(ops.Identity(), x), name=f"y{number}")
+    return b.build()
+
+
+def control(op_type: str, *bodies: Graph, arity: int, domain: str = "") -> ops.Opaque:
+    return ops.Opaque(
+        domain=domain, op_type=op_type, arity=arity, subgraphs={str(i): b for i, b in enumerate(bodies)}
+    )
+
+
+def test_what_an_if_returns_is_what_both_branches_agree_on() -> None:
+    long = DataType.INT64
+    then = body(typed(("N", 3, 7)), typed((2,)), typed((4, 5)), typed(None), typed((1,)))
+    other = body(typed(("N", "C", 7)), typed((2, 1)), typed((4, 5)), typed((6,)), typed((1,), dtype=long))
+    agreed = control("If", then, other, arity=1).infer()
+    assert [type_.shape for type_ in agreed] == [("N", None, 7), None, (4, 5), None, None]
+    assert [type_.dtype.label for type_ in agreed] == [*["float32"] * 4, "undefined"]
+
+
+def test_a_loop_hands_on_its_state_in_any_shape_and_stacks_the_rest() -> None:
+    repeated = body(typed((), dtype=DataType.BOOL), typed((2, 3)), typed((4, "W")), typed(None))
+    state, *stacked = control("Loop", repeated, arity=3).infer()
+    assert (state.dtype, state.shape) == (DataType.FLOAT, None)
+    assert [type_.shape for type_ in stacked] == [(None, 4, "W"), None]
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        control("Loop", arity=2),
+        control("Scan", body(typed((3,))), arity=1),
+        control("If", body(typed((3,))), arity=1, domain="custom"),
+    ],
+    ids=["a Loop without a body", "a Scan", "another domain's If"],
+)
+def test_of_other_control_flow_nothing_is_said(op: ops.Opaque) -> None:
+    assert op.infer() == ()

@@ -6,7 +6,7 @@ from typing import Any
 
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph
 
-from convgraph.errors import ConvgraphError
+from convgraph.errors import ConvgraphError, UnsupportedOp
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph
@@ -14,7 +14,7 @@ from convgraph.ir.ops import Constant
 from convgraph.ir.wellformed import check
 from convgraph.passes import Pipeline, Refusal, Rewrite
 from laws.draw import Draw
-from laws.meaning import difference
+from laws.meaning import deployed_difference, difference
 from laws.nearly import matches, meant, too_far
 
 AnyRewrite = Rewrite[Any]
@@ -129,10 +129,13 @@ def _harm(rewrite: AnyRewrite, near_miss: Example, requirement: str, *, dyadic: 
     if limit is not None and constant_bytes(forced) > constant_bytes(graph) + limit:
         return "the model grows past what the rewrite's own option allows"
     try:
-        return too_far(rewrite, graph, {node: match}) or difference(
-            meant(rewrite, graph, {node: match}), forced, dyadic=dyadic, bound=bound
+        expected = meant(rewrite, graph, {node: match})
+        return (
+            too_far(rewrite, graph, {node: match})
+            or difference(expected, forced, dyadic=dyadic, bound=bound)
+            or deployed_difference(expected, forced, dyadic=dyadic, bound=bound)
         )
-    except (Fail, InvalidArgument, InvalidGraph) as error:
+    except (Fail, InvalidArgument, InvalidGraph, UnsupportedOp) as error:
         assert not difference(graph, graph, dyadic=dyadic), "onnxruntime takes neither graph"
         return f"onnxruntime refuses it: {error}"
 

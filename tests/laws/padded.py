@@ -7,7 +7,7 @@ import numpy as np
 
 from convgraph.ir.build import GraphBuilder, Operand
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import AveragePool, Conv, MaxPool, Pad
+from convgraph.ir.ops import AveragePool, Conv, MaxPool, Op, Pad
 from convgraph.ir.tensor import DataType, Dim
 from laws.draw import Draw
 
@@ -24,11 +24,12 @@ def window_on_pad(
     spatial: Sequence[Dim] = ("H", "W"),
     dtype: type = np.float32,
     overridable: bool = False,
+    before: Op | None = None,
     readers: int = 1,
     returned: bool = False,
     opset: int = 19,
 ) -> Callable[[Draw], Graph]:
-    """A Pad of x (N, 4, …) by ``pads`` with ``fill``, read by ``readers`` windows.
+    """A Pad of x (N, 4, …), or of an operation ``before``, by ``pads`` with ``fill``, and windows of it.
 
     ``overridable`` lets a caller choose the amounts; ``returned`` makes the padded data an output too.
     """
@@ -36,6 +37,7 @@ def window_on_pad(
     def build(draw: Draw) -> Graph:
         b = GraphBuilder("g", opset=opset)
         x = b.input("x", shape=("N", 4, *spatial), dtype=DataType.of(np.dtype(dtype)))
+        x = x if before is None else b.add(before, x)
         amounts: Operand = np.array(pads, np.int64)
         if overridable:
             amounts = b.overridable("pads", np.array(pads, np.int64))

@@ -352,6 +352,13 @@ def instance_norm(*x: int) -> Case:
     )
 
 
+def trailing_norm(kind: type[Op], *x: int, parameters: Sequence[Sequence[int]], **fields: Any) -> Case:
+    operands = [signed(*x), *(signed(*sizes, seed=s) for s, sizes in enumerate(parameters, start=1))]
+    outputs = 3 if kind is ops.LayerNormalization else 1
+    op = kind(epsilon=0.01, **fields)
+    return Case(op=op, operands=operands, outputs=outputs, roundings=8 + int(np.prod(x)), opset=23)
+
+
 NORMS = {
     "batch norm": batch_norm(2, 3, 5, 7),
     "batch norm 1-D": batch_norm(2, 3, 5),
@@ -362,6 +369,13 @@ NORMS = {
     "instance norm": instance_norm(2, 3, 5, 7),
     "instance norm 1-D": instance_norm(2, 3, 5),
     "instance norm 3-D": instance_norm(2, 3, 4, 5, 2),
+    "layer norm": trailing_norm(ops.LayerNormalization, 2, 3, 5, parameters=[(5,), (5,)]),
+    "layer norm of two axes": trailing_norm(
+        ops.LayerNormalization, 2, 3, 5, 4, parameters=[(5, 4), (5, 4)], axis=-2
+    ),
+    "layer norm without a bias": trailing_norm(ops.LayerNormalization, 2, 3, 5, parameters=[(3, 5)], axis=1),
+    "mean square norm": trailing_norm(ops.RMSNormalization, 2, 3, 5, parameters=[(5,)]),
+    "mean square norm of two axes": trailing_norm(ops.RMSNormalization, 2, 3, 5, parameters=[(3, 5)], axis=1),
 }
 
 

@@ -78,3 +78,38 @@ def test_a_nudge_leads_to_a_neighbour(dtype: str) -> None:
     moved = ~left[8:]
     assert 0.6 < moved.mean() < 0.73
     assert 0.45 < (found > array)[8:][moved].mean() < 0.55
+
+
+def called() -> onnx.ModelProto:
+    """Weights that functions are given and that a branch captures; a size to leave alone."""
+    text = """<ir_version: 8, opset_import: ["" : 17, "own" : 1]>
+        g (float[2, 3, 5] x, bool c) => (float[A, B, C] y) <int64[2] s = {6, 5}> {
+            z = own.outer(s, k, w, x)
+            y = If (c) <then_branch = a () => (float[6, 4] p) { p = MatMul(z, v) },
+                        else_branch = o () => (float[6, 5] q) { q = Neg(z) }>
+        }
+        <domain: "own", opset_import: ["" : 17, "own" : 1]> outer (s, k, w, x) => (y) {
+            t = own.inner(w, x) u = Mul(t, k) y = Reshape(u, s) }
+        <domain: "own", opset_import: ["" : 17]> inner (w, x) => (y) { y = MatMul(x, w) }"""
+    built: onnx.ModelProto = onnx.parser.parse_model(text)
+    rng = np.random.default_rng(8)
+    for name, shape in {"w": (5, 5), "v": (5, 4), "k": (5,)}.items():
+        array = rng.normal(size=shape).astype(np.float32)
+        built.graph.initializer.append(numpy_helper.from_array(array, name))
+    return built
+
+
+def test_weights_of_functions_and_branches_are_replaced_too() -> None:
+    given = called()
+    with with_moved_weights(given, move=doubled, deadline=None) as copy:
+        assert isinstance(copy, onnx.ModelProto)
+        pairs = zip(given.graph.initializer, copy.graph.initializer, strict=True)
+        factors = {a.name: numpy_helper.to_array(b).max() / numpy_helper.to_array(a).max() for a, b in pairs}
+    assert factors == {"s": 1, "w": 2, "v": 2, "k": 2}
+
+
+def test_functions_that_call_each_other_come_to_an_end() -> None:
+    given = called()
+    given.functions[1].node[0].op_type, given.functions[1].node[0].domain = "outer", "own"
+    with with_moved_weights(given, move=doubled, deadline=None) as copy:
+        assert isinstance(copy, onnx.ModelProto)

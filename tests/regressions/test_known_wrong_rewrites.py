@@ -297,9 +297,10 @@ SHARING = {
     ),
     "one bias, two shifts": (
         model(
-            [conv("x w b", "c"), node("Add", "c s", "y"), conv("x w b", "d"), node("Sub", "d t", "z")],
+            [conv("x w b", "c"), node("Add", "c s", "y"), conv("x v b", "d"), node("Sub", "d t", "z")],
             outputs=("y", "z"),
             **W,
+            v=W["w"][::-1].copy(),
             s=NORM["beta"].reshape(6, 1, 1),
             t=NORM["mean"].reshape(6, 1, 1),
         ),

@@ -13,7 +13,8 @@ from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import BatchNormalization, Clip, Conv, Identity, Opaque, Relu
 from convgraph.ir.tensor import Array, DataType, TensorType
-from convgraph.report.differences import Difference, diff, render_differences
+from convgraph.report.changes import render_differences
+from convgraph.report.differences import Difference, diff
 
 
 def weight(*, seed: int = 0) -> Array:
@@ -190,7 +191,12 @@ def test_node_names_that_repeat_mislead_nobody() -> None:
     assert changed.names == {"same", "b"}
 
 
-REPORT = {"rewrites": [{"index": 4, "name": "fold-batchnorm-into-conv", "at": "norm"}]}
+REPORT = {
+    "rewrites": [
+        {"index": 4, "name": "fold-batchnorm-into-conv", "took": ["norm", "conv"], "made": ["conv"]},
+        {"index": 5, "name": "fuse-activation-into-conv", "took": ["clip"], "made": []},
+    ]
+}
 
 
 def test_the_table_and_which_rewrite_did_it() -> None:
@@ -198,5 +204,8 @@ def test_the_table_and_which_rewrite_did_it() -> None:
     plain, told = text(differences), text(differences, report=REPORT)
     assert "bias: none -> constant float32[5]" in plain
     assert "fold-batchnorm" not in plain
-    (line,) = (line for line in told.splitlines() if "fold-batchnorm" in line)
-    assert line.split() == ["removed", "norm", "BatchNormalization", "4", "fold-batchnorm-into-conv"]
+    removed = next(line.split() for line in told.splitlines() if line.startswith("removed"))
+    assert removed == ["removed", "norm", "BatchNormalization", "4", "fold-batchnorm-into-conv"]
+    assert "from conv, norm" in told
+    assert told.splitlines()[-1] == "1 of 1 removed nodes accounted for"
+    assert "accounted" not in plain

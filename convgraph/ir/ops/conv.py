@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Self
 
+from convgraph.errors import InvalidModel
 from convgraph.ir.ops.activation import Activation
 from convgraph.ir.ops.base import Op, require
 from convgraph.ir.ops.window import AUTO_PADS, check_window, explicit_pads, slid, spread
@@ -29,12 +30,12 @@ class Convolution(Op):
     def __post_init__(self) -> None:
         """Refuse a window whose numbers do not fit together."""
         check_window(self.label, strides=self.strides, pads=self.pads, dilations=self.dilations)
-        require(
-            self.group >= 1, self.label, found=f"group={self.group}", expected="a positive number of groups"
-        )
-        require(
-            self.auto_pad in AUTO_PADS, self.label, found=f"auto_pad={self.auto_pad}", expected=str(AUTO_PADS)
-        )
+        if self.group < 1:
+            raise InvalidModel(
+                self.label, found=f"group={self.group}", expected="a positive number of groups"
+            )
+        if self.auto_pad not in AUTO_PADS:
+            raise InvalidModel(self.label, found=f"auto_pad={self.auto_pad}", expected=str(AUTO_PADS))
 
     @classmethod
     def of(
@@ -62,12 +63,12 @@ class Convolution(Op):
     def _check_ranks(self, x: TensorType, weight: TensorType) -> None:
         rank = self.spatial_rank + 2
         for role, operand in (("x", x), ("weight", weight)):
-            fits = operand.rank in (None, rank)
-            require(fits, self.label, found=f"{role} of type {operand}", expected=f"rank {rank}")
+            if operand.rank not in (None, rank):
+                raise InvalidModel(self.label, found=f"{role} of type {operand}", expected=f"rank {rank}")
 
     def _check_bias(self, bias: TensorType | None, *, channels: Dim) -> None:
-        fits = bias is None or TensorType(bias.dtype, shape=(channels,)).admits(bias)
-        require(fits, self.label, found=f"bias of type {bias}", expected=f"shape [{channels}]")
+        if bias is not None and not TensorType(bias.dtype, shape=(channels,)).admits(bias):
+            raise InvalidModel(self.label, found=f"bias of type {bias}", expected=f"shape [{channels}]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,15 +84,14 @@ class Conv(Convolution):
         """The type of the result, from the types of the operands."""
         self._check_ranks(x, weight)
         channels, per_group = x.dim(1), weight.dim(1)
-        if isinstance(channels, int) and isinstance(per_group, int):
+        expected = per_group * self.group if isinstance(per_group, int) else channels
+        if isinstance(channels, int) and channels != expected:
             found = f"{channels} channels for a weight {weight} in {self.group} groups"
-            require(
-                channels == per_group * self.group, "Conv", found=found, expected=f"{per_group * self.group}"
-            )
+            raise InvalidModel("Conv", found=found, expected=f"{expected}")
         out = weight.dim(0)
-        if isinstance(out, int):
+        if isinstance(out, int) and out % self.group:
             found = f"{out} output channels in {self.group} groups"
-            require(out % self.group == 0, "Conv", found=found, expected="a multiple of the group count")
+            raise InvalidModel("Conv", found=found, expected="a multiple of the group count")
         self._check_bias(bias, channels=out)
         return TensorType(x.dtype, shape=(x.dim(0), out, *self._spatial(x, weight)))
 

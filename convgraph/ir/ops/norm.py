@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from convgraph.errors import InvalidModel
+from convgraph.ir.ops.axes import normal_axis
 from convgraph.ir.ops.base import Op, Results, require
-from convgraph.ir.tensor import TensorType
+from convgraph.ir.tensor import DataType, TensorType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +25,9 @@ class BatchNormalization(Op):
     ) -> Results:
         """The type of x, then in training mode the types of the running statistics."""
         for role, operand in (("scale", scale), ("bias", bias), ("mean", mean), ("var", var)):
-            fits = TensorType(operand.dtype, shape=(x.dim(1),)).admits(operand)
-            require(fits, "BatchNormalization", found=f"{role} {operand} for x {x}", expected=f"[{x.dim(1)}]")
+            if not TensorType(operand.dtype, shape=(x.dim(1),)).admits(operand):
+                found = f"{role} {operand} for x {x}"
+                raise InvalidModel("BatchNormalization", found=found, expected=f"[{x.dim(1)}]")
         y = x.with_shape(x.shape)
         return (y, mean.with_shape(mean.shape), var.with_shape(var.shape)) if self.training_mode else y
 
@@ -46,3 +49,40 @@ class InstanceNormalization(Op):
                 fits, "InstanceNormalization", found=f"{role} {operand} for x {x}", expected=f"[{x.dim(1)}]"
             )
         return x.with_shape(x.shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrailingNormalization(Op):
+    """A normalisation over the elements of all axes from ``axis`` on; its parameters broadcast to x.
+
+    ``stash_type`` is the element type that the statistics are computed in.
+    """
+
+    axis: int = -1
+    epsilon: float = 1e-5
+    stash_type: DataType = DataType.FLOAT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerNormalization(TrailingNormalization):
+    """scale * (x - mean) / sqrt(var + epsilon) + bias, and on request mean and 1 / sqrt(var + epsilon)."""
+
+    def infer(self, x: TensorType, scale: TensorType, bias: TensorType | None = None) -> Results:
+        """The type of x, then those of the statistics, in which the normalised axes are one long."""
+        del scale, bias
+        statistic = TensorType(self.stash_type, shape=None)
+        if x.shape is not None:
+            first = normal_axis(self.label, self.axis, rank=len(x.shape))
+            statistic = statistic.with_shape((*x.shape[:first], *(1 for _ in x.shape[first:])))
+        return x.with_shape(x.shape), statistic, statistic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RMSNormalization(TrailingNormalization):
+    """scale * x / sqrt(epsilon + the mean of x squared)."""
+
+    def infer(self, x: TensorType, scale: TensorType) -> TensorType:
+        """The shape of x, with the element type of scale."""
+        if x.shape is not None:
+            normal_axis(self.label, self.axis, rank=len(x.shape))
+        return TensorType(scale.dtype, shape=x.shape)

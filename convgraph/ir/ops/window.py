@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from convgraph.ir.ops.base import require
+from convgraph.errors import InvalidModel
 from convgraph.ir.tensor import Dim, affine
 
 AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
@@ -39,12 +39,14 @@ def check_window(
 ) -> None:
     """Raise InvalidModel unless the attributes speak of one number of axes and the steps are positive."""
     rank = len(strides)
-    require(len(pads) == 2 * rank, op, found=f"pads={pads} for {rank} axes", expected=f"{2 * rank} numbers")
-    require(
-        len(dilations) == rank, op, found=f"dilations={dilations} for {rank} axes", expected=f"{rank} numbers"
-    )
-    require(all(s >= 1 for s in strides), op, found=f"strides={strides}", expected="positive strides")
-    require(all(d >= 1 for d in dilations), op, found=f"dilations={dilations}", expected="positive dilations")
+    if len(pads) != 2 * rank:
+        raise InvalidModel(op, found=f"pads={pads} for {rank} axes", expected=f"{2 * rank} numbers")
+    if len(dilations) != rank:
+        raise InvalidModel(op, found=f"dilations={dilations} for {rank} axes", expected=f"{rank} numbers")
+    if min(strides, default=1) < 1:
+        raise InvalidModel(op, found=f"strides={strides}", expected="positive strides")
+    if min(dilations, default=1) < 1:
+        raise InvalidModel(op, found=f"dilations={dilations}", expected="positive dilations")
 
 
 def slid(
@@ -66,8 +68,9 @@ def _slid(size: Dim, *, kernel: Dim, axis: int, window: Window, op: str, ceil_mo
     begin, end = (0, 0) if window.auto_pad == "VALID" else _ends(window, axis)
     reach = window.dilations[axis] * (kernel - 1) + 1
     if isinstance(size, int):
-        found = f"a window of {reach} over {size} + {begin} + {end} elements on spatial axis {axis}"
-        require(size + begin + end >= reach, op, found=found, expected="a window that fits")
+        if size + begin + end < reach:
+            found = f"a window of {reach} over {size} + {begin} + {end} elements on spatial axis {axis}"
+            raise InvalidModel(op, found=found, expected="a window that fits")
         if ceil_mode:
             return _rounded_up(size, begin=begin, end=end, reach=reach, stride=stride)
     if ceil_mode and stride > 1:

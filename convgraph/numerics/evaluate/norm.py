@@ -4,7 +4,13 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from convgraph.ir.ops import BatchNormalization, InstanceNormalization, Op
+from convgraph.ir.ops import (
+    BatchNormalization,
+    InstanceNormalization,
+    LayerNormalization,
+    Op,
+    RMSNormalization,
+)
 from convgraph.ir.tensor import Array
 
 
@@ -38,7 +44,24 @@ def _instance_norm(op: InstanceNormalization, x: Array, scale: Array, bias: Arra
     return np.asarray(scaled + per_channel(bias, rank=x.ndim))
 
 
+def _layer_norm(
+    op: LayerNormalization, x: Array, scale: Array, bias: Array | None = None
+) -> tuple[Array, Array, Array]:
+    axes = tuple(range(op.axis % x.ndim, x.ndim))
+    mean = x.mean(axis=axes, keepdims=True)
+    inverse = 1 / np.sqrt(x.var(axis=axes, keepdims=True) + op.epsilon)
+    y = scale * (x - mean) * inverse
+    return y if bias is None else y + bias, mean, inverse
+
+
+def _rms_norm(op: RMSNormalization, x: Array, scale: Array) -> Array:
+    axes = tuple(range(op.axis % x.ndim, x.ndim))
+    return np.asarray(scale * x / np.sqrt(np.mean(x * x, axis=axes, keepdims=True) + op.epsilon))
+
+
 MEANINGS: Mapping[type[Op], Callable[..., Array | tuple[Array, ...]]] = {
     BatchNormalization: _batch_norm,
     InstanceNormalization: _instance_norm,
+    LayerNormalization: _layer_norm,
+    RMSNormalization: _rms_norm,
 }

@@ -19,7 +19,7 @@ def averaged(
     conv: Conv | None = None,
     *,
     kernel: Sequence[int] = (3, 3),
-    spatial: Sequence[Dim] = ("H", "W"),
+    spatial: Sequence[Dim] = (8, 7),
     bias: bool = True,
     given: str = "",
     dtype: type = np.float32,
@@ -54,13 +54,15 @@ EXAMPLES = {
     "stride before": averaged(conv=Conv.of(2, strides=2, pads=(1, 0, 2, 1)), kernel=(3, 2)),
     "dilations": averaged(conv=Conv.of(2, dilations=2, pads=2), kernel=(3, 2)),
     "dilated pool": averaged(AveragePool.of((2, 2), strides=2, dilations=(1, 2)), spatial=(7, 6)),
-    "one axis": averaged(AveragePool.of((1, 2), strides=(1, 2)), kernel=(1, 3), conv=Conv.of(2)),
+    "one axis": averaged(
+        AveragePool.of((1, 2), strides=(1, 2)), kernel=(1, 3), conv=Conv.of(2), spatial=("H", 7)
+    ),
     "groups": averaged(conv=Conv.of(2, group=2)),
     "padding counted where there is none": averaged(replace(HALVING, count_include_pad=1)),
     "SAME, of known size": averaged(replace(HALVING, auto_pad="SAME_UPPER"), spatial=(8, 6)),
     "VALID": averaged(replace(HALVING, auto_pad="VALID")),
-    "1-D": averaged(AveragePool.of((2,), strides=2), kernel=(3,), spatial=("L",)),
-    "3-D": averaged(AveragePool.of((2, 2, 2), strides=2), kernel=(2, 3, 2), spatial=("H", "W", 4)),
+    "1-D": averaged(AveragePool.of((2,), strides=2), kernel=(3,), spatial=(9,)),
+    "3-D": averaged(AveragePool.of((2, 2, 2), strides=2), kernel=(2, 3, 2), spatial=(5, 6, 4)),
     "half": averaged(dtype=np.float16),
     "double": averaged(dtype=np.float64),
 }
@@ -71,10 +73,18 @@ NEAR_MISSES = {
     "every_window_is_whole": [
         averaged(AveragePool.of((2, 2), strides=2, pads=(1, 0, 1, 0))),
         averaged(AveragePool.of((2, 2), strides=2, ceil_mode=1), spatial=(7, 5)),
-        averaged(replace(HALVING, auto_pad="SAME_UPPER")),
+        averaged(replace(HALVING, auto_pad="SAME_UPPER"), spatial=("H", "W")),
+    ],
+    "a_window_fits_whatever_the_size": [
+        averaged(AveragePool.of((3, 3), strides=3), conv=Conv.of(2), spatial=("H", "W")),
+        averaged(AveragePool.of((1, 2), strides=(1, 2), dilations=(1, 4)), spatial=(6, "W")),
     ],
     "the_pads_are_known": [
-        averaged(conv=replace(Conv.of(2, strides=2), auto_pad="SAME_UPPER")),
+        averaged(
+            AveragePool.of((1, 1), strides=2),
+            conv=replace(Conv.of(2, strides=2), auto_pad="SAME_UPPER"),
+            spatial=("H", "W"),
+        ),
     ],
     "it_is_cheaper_on_the_target": [
         averaged(AveragePool.of((2, 2))),

@@ -9,7 +9,7 @@ from laws.draw import Draw
 from convgraph.ir import ops
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
-from convgraph.ir.ops import Conv, GlobalMaxPool, MaxPool, Op, Relu
+from convgraph.ir.ops import Conv, GlobalMaxPool, MaxPool, Op, Pad, Relu
 from convgraph.ir.tensor import Array, DataType, Dim
 from convgraph.passes import EXACT, Pipeline
 from convgraph.passes.algebra.move_monotone_after_max_pool import MoveMonotoneAfterMaxPool
@@ -25,18 +25,21 @@ def pooled(
     spatial: Sequence[Dim] = ("H", "W"),
     channels: int = 4,
     dtype: type = np.float32,
+    border: float | None = None,
     also: str = "",
     opset: int = 20,
 ) -> Callable[[Draw], Graph]:
     """A pool of a function of x (N, channels, …) and constants, which come first if ``left``.
 
-    ``also`` returns "indices" of the pool, or the function's "values".
+    ``border`` pads x with this number. ``also`` returns "indices" of the pool, or the function's "values".
     """
 
     def build(draw: Draw) -> Graph:
         del draw
         b = GraphBuilder("g", opset=opset)
         x = b.input("x", shape=("N", channels, *spatial), dtype=DataType.of(np.dtype(dtype)))
+        if border is not None:
+            x = b.add(Pad(), x, np.array([0, 0, 1, 1, 0, 0, 1, 1]), np.asarray(border, dtype))
         others = [None if o is None else b.constant(np.asarray(o, dtype)) for o in operands]
         value = b.add(function, *others, x) if left else b.add(function, x, *others)
         y, *indices = b.add_all(pool, value, names=("y", "where") if also == "indices" else ("y",))
@@ -73,6 +76,8 @@ EXAMPLES = {
     "SAME": pooled(Relu(), pool=replace(HALVING, auto_pad="SAME_UPPER")),
     "VALID": pooled(Relu(), pool=replace(HALVING, auto_pad="VALID", dilations=(1, 2)), spatial=(8, 7)),
     "global": pooled(Relu(), pool=GlobalMaxPool()),
+    "global, of a border": pooled(ops.Sigmoid(), pool=GlobalMaxPool(), border=0.0),
+    "border of another number": pooled(Relu(), border=2.0),
     "1-D": pooled(Relu(), pool=MaxPool.of((3,), strides=3), spatial=("L",)),
     "3-D": pooled(Relu(), pool=MaxPool.of((2, 1, 2), strides=2), spatial=("H", "W", 4)),
 }
@@ -106,6 +111,10 @@ NEAR_MISSES = {
         pooled(
             Relu(), pool=MaxPool.of((2, 2), dilations=(8, 1), pads=(1, 0, 1, 0), strides=2), spatial=(7, 6)
         ),
+    ],
+    "no_zeros_were_added": [
+        pooled(ops.LeakyRelu(alpha=0.25), border=0.0),
+        pooled(ops.Add(), MIXED, border=0.0, pool=MaxPool.of((1, 2), strides=2)),
     ],
     "it_is_cheaper_on_the_target": [
         pooled(Relu(), also="values"),

@@ -9,7 +9,7 @@ from laws.draw import Draw
 
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Add, AveragePool, Clip, Conv, MaxPool, Mul, Op, Pow, PRelu, Relu, Slice, Sum
+from convgraph.ir.ops import Add, AveragePool, Clip, Conv, MaxPool, Mul, Op, Pad, Pow, PRelu, Relu, Slice, Sum
 from convgraph.ir.tensor import DataType, Dim
 from convgraph.passes import Pipeline
 from convgraph.passes.algebra.propagate_stride import PropagateStride
@@ -115,6 +115,17 @@ def slopes(*shape: int) -> Net:
     return net
 
 
+def padded(*, mode: str = "constant", fill: float | None = None) -> Net:
+    """A row and a column more at either end, and a Relu of that."""
+
+    def net(b: GraphBuilder, draw: Draw, x: Value) -> Value:
+        del draw
+        value = None if fill is None else np.asarray(fill, np.float32)
+        return b.add(Relu(), b.add(Pad(mode=mode), x, np.array([0, 0, 1, 1, 0, 0, 1, 1]), value))
+
+    return net
+
+
 SKIP = MaxPool.of((1, 1), strides=2)
 NOTHING: Net = lambda _b, _, x: x  # noqa: E731 - a net of its own
 
@@ -141,6 +152,8 @@ EXAMPLES = {
     "residual block": skipped(strided(), strided(outside=5), then=block),
     "1-D": skipped(strided(), first=convolved(Conv.of(1, pads=1)), spatial=("L",)),
     "3-D": skipped(strided(), first=convolved(Conv.of(3, pads=1)), spatial=("H", "W", 5)),
+    "border of copies": skipped(strided(), first=NOTHING, then=padded(mode="edge")),
+    "border of ones": skipped(strided(), first=NOTHING, then=padded(fill=1)),
     "half": skipped(strided(), then=strided(Relu()), dtype=np.float16),
     "double": skipped(strided(), dtype=np.float64),
 }
@@ -152,6 +165,10 @@ NEAR_MISSES = {
     ],
     "each_operand_has_all_axes_or_one_pixel": [
         skipped(strided(), first=NOTHING, then=plus(Mul(), 7, 1), spatial=(7, 5)),
+    ],
+    "no_zeros_were_added": [
+        skipped(strided(), first=NOTHING, then=padded()),
+        skipped(strided(), first=NOTHING, then=padded(fill=0)),
     ],
     "it_is_cheaper_on_the_target": [skipped(strided(SKIP), first=NOTHING, then=sum_of_five)],
 }

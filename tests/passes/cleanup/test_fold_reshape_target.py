@@ -63,6 +63,46 @@ EXAMPLES = {
         BATCH + "w = Gather(s, p)" + constant("c", 42) + "t = Concat <axis = 0> (n, c, w) y = Reshape(x, t)",
         shape="N, 6, 7, W",
     ),
+    "a size that is multiplied and divided": model(
+        BATCH
+        + "w = Gather(s, p)"
+        + constant("b", 2, 3)
+        + constant("c", 42)
+        + "m = Mul(n, b) d = Div(m, b) e = Gather(d, a) t = Concat <axis = 0> (e, c, w) "
+        "y = Reshape(x, t)",
+        shape="N, 6, 7, W",
+    ),
+    "through floats": model(
+        BATCH
+        + constant("c", -1, 7)
+        + "f = Cast <to = 1> (n) k = Constant <value = float[1] {2.0}> () g = Mul(f, k) i = Div(g, k) "
+        "h = Floor(i) m = Cast <to = 7> (h) w = Gather(s, p) t = Concat <axis = 0> (m, c, w) "
+        "y = Reshape(x, t)",
+        shape="N, 6, 7, W",
+        result="A, B, C, D",
+    ),
+    "chosen, as what is not to be expanded": model(
+        "s = Shape(x)"
+        + constant("m", -1, -1, -1, -1)
+        + constant("o", 1, 1, 1, 1)
+        + "q = Equal(s, m) t = Where(q, o, s) y = Reshape(x, t)",
+        shape="N, 6, H, W",
+        result="A, B, C, D",
+    ),
+    "a piece of the shape": model(
+        PARTS
+        + constant("c", 42)
+        + constant("q", 1, 2, 1)
+        + "n, m, w = Split <axis = 0> (s, q) t = Concat <axis = 0> (n, c, w) y = Reshape(x, t)",
+        shape="N, 6, 7, W",
+    ),
+    "a product": model(
+        BATCH
+        + constant("b", 1, 2)
+        + "d = Gather(s, b) w = Gather(s, p) m = ReduceProd <keepdims = 1> (d) "
+        + "t = Concat <axis = 0> (n, m, w) y = Reshape(x, t)",
+        shape="N, 6, 7, W",
+    ),
     "only that size": model(
         constant("o", 1) + "q = Size(x) r = Reshape(q, o) t = Concat <axis = 0> (r) y = Reshape(x, t)",
         result="A",
@@ -85,7 +125,7 @@ NEAR_MISSES = {
             shape="N, 6, 7, W",
         ),
         model(  # equal numbers, but which size it is is not known
-            BATCH + constant("b", 1) + "m = Mul(n, b)" + constant("c", -1) + "t = Concat <axis = 0> (m, c) "
+            BATCH + constant("b", 999) + "m = Min(n, b)" + constant("c", -1) + "t = Concat <axis = 0> (m, c) "
             "y = Reshape(x, t)",
         ),
     ],

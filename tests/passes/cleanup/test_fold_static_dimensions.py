@@ -43,6 +43,18 @@ EXAMPLES = {
     "slice": cut(1, 3),
     "slice backwards": cut(-2, 0, -1),
     "slice to the end": cut(2, 2**63 - 1, shape="N, H, 5, 4"),
+    "a size by itself": model(
+        "s = Shape(x) c = Constant <value = int64[4] {6, 2, 2, 4}> () t = Mul(s, c) z = Div(t, s) y = Neg(z)",
+        shape="N, 3, 5, W",
+    ),
+    "what is left of a size": model("s = Shape(x) z = Sub(s, s) y = Neg(z)"),
+    "no size is negative": model(
+        "s = Shape(x) m = Constant <value = int64 {-1}> () e = Equal(s, m) z = Cast <to = 7> (e) y = Neg(z)"
+    ),
+    "by floats": model(
+        "s = Shape(x) f = Cast <to = 1> (s) k = Constant <value = float {1.5}> () g = Mul(f, f) "
+        "h = Add(f, f) q = Div(h, f) o = Mul(q, k) z = Cast <to = 7> (o) y = Neg(z)"
+    ),
 }
 
 NEAR_MISSES = {
@@ -50,6 +62,11 @@ NEAR_MISSES = {
         picked("int64[2] {0, 1}"),
         picked("int64[1] {-1}"),
         cut(2, 4),
+        model("s = Shape(x) c = Constant <value = int64 {2}> () z = Div(s, c) y = Neg(z)"),
+        model(
+            "s = Shape(x) c = Constant <value = int64 {5}> () e = Equal(s, c) z = Cast <to = 7> (e) "
+            "y = Neg(z)"
+        ),
     ],
 }
 

@@ -8,19 +8,38 @@ from laws.draw import Draw
 
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
-from convgraph.ir.ops import Abs, Cast, Concat, Identity, Max, Mean, Min, Op, Pad, Slice, Sum, Transpose
-from convgraph.ir.tensor import DataType, Dim
+from convgraph.ir.ops import (
+    Abs,
+    Cast,
+    Concat,
+    Expand,
+    Flatten,
+    Identity,
+    Max,
+    Mean,
+    Min,
+    Op,
+    Opaque,
+    Pad,
+    Reshape,
+    Slice,
+    Squeeze,
+    Sum,
+    Transpose,
+    Unsqueeze,
+)
+from convgraph.ir.tensor import DataType, Dim, TensorType
 from convgraph.passes.cleanup.remove_identity import RemoveIdentity
 from convgraph.passes.pipeline import Pipeline
 
 
-def between(op: Op) -> Callable[[Draw], Graph]:
+def between(op: Op, *, shape: Sequence[Dim] = ("N", 3, "H", "W")) -> Callable[[Draw], Graph]:
     """An operation between two others."""
 
     def build(draw: Draw) -> Graph:
         del draw
         b = GraphBuilder("g", opset=17)
-        x = b.input("x", shape=("N", 3, "H", "W"))
+        x = b.input("x", shape=shape)
         b.output(b.add(Abs(), b.add(op, b.add(Abs(), x, name="before"))), name="y")
         return b.build()
 
@@ -101,6 +120,14 @@ EXAMPLES = {
     "Slice up to the size": numbered(Slice(), [0], [3], [1], [1]),
     "Slice beyond both ends": numbered(Slice(), [-9, -3], [9, 99], [2, 1], shape=("N", 3, 5, 7)),
     "Pad with nothing": numbered(Pad(mode="reflect"), [0] * 8),
+    "Reshape to the shape there is": numbered(Reshape(), [2, 3, 5, 7], shape=(2, 3, 5, 7)),
+    "Reshape that copies all sizes but one": numbered(Reshape(), [0, 0, 0, -1]),
+    "Flatten of a matrix": numbered(Flatten(), shape=("N", 3)),
+    "Squeeze of what there is not": between(Squeeze(), shape=(4, 3)),
+    "Unsqueeze of no axis": numbered(Unsqueeze(), [], shape=("N", 3)),
+    "Transpose of axes of one": numbered(Transpose(perm=(0, 2, 1)), shape=("N", 1, 1)),
+    "Expand to ones": numbered(Expand(), [1, 1]),
+    "Expand to the shape there is": numbered(Expand(), [2, 1, 5], shape=(3, 2, 4, 5)),
     "from the input": from_the_input,
     "to the output": to_the_output,
     "a constant to the output": constant_to_output,
@@ -121,9 +148,40 @@ NEAR_MISSES = {"the_names_of_the_interface_stay": [input_to_output, output_to_ou
         (Slice(), [[0], [2], [1]]),
         (Pad(), [[0, 0, 1, 0, 0, 0, -1, 0]]),
         (Transpose(perm=(0, 1, 3, 2)), []),
+        (Reshape(), [[0, 3, -1, 1]]),
+        (Flatten(), []),
+        (Unsqueeze(), [[1]]),
+        (Squeeze(), [[]]),  # of all axes of one, say some runtimes
+        (Expand(), [[2, 1, 1, 1]]),  # N may be 1
     ],
 )
 def test_what_changes_something_stays(op: Op, numbers: Sequence[Sequence[int]]) -> None:
     graph = numbered(op, *numbers)(Draw(dyadic=True))
     _, trace = Pipeline([RemoveIdentity()]).run(graph)
     assert not trace.applications
+
+
+def test_one_size_that_nobody_knows_stays() -> None:
+    graph = numbered(Reshape(), [0, -1, 4], shape=("N", None, 4))(Draw(dyadic=True))
+    assert len(Pipeline([RemoveIdentity()]).run(graph)[1].applications) == 1
+    graph = numbered(Reshape(), [0, -1, 4], shape=(None, None, 4))(Draw(dyadic=True))
+    assert not Pipeline([RemoveIdentity()]).run(graph)[1].applications
+
+
+def test_an_expand_to_sizes_that_are_not_known_stays() -> None:
+    """It may turn out not to run."""
+    b = GraphBuilder("g", opset=17)
+    sizes = b.input("sizes", shape=(1,), dtype=DataType.INT64)
+    b.output(b.add(Abs(), b.add(Expand(), b.add(Abs(), b.input("x", shape=(2, 3))), sizes)), name="y")
+    assert not Pipeline([RemoveIdentity()]).run(b.build())[1].applications
+
+
+def test_an_expand_to_sizes_that_were_measured_goes() -> None:
+    """Whatever sizes those are, they are its own."""
+    b = GraphBuilder("g", opset=17)
+    x = b.add(Abs(), b.input("x", shape=("N", 3, "H")))
+    (sizes,) = b.add_all(Opaque(op_type="Shape", arity=1), x, types=[TensorType(DataType.INT64, shape=(3,))])
+    b.output(b.add(Abs(), b.add(Expand(), x, sizes)), name="y")
+    result, trace = Pipeline([RemoveIdentity()]).run(b.build())
+    assert len(trace.applications) == 1
+    assert [result.op(node).label for node in result.compute_nodes()] == ["Abs", "Abs"]

@@ -7,7 +7,7 @@ import onnx.parser
 from laws.padded import pooled, window_on_pad
 
 from convgraph.importers.onnx_model import from_onnx
-from convgraph.ir.ops import MaxPool
+from convgraph.ir.ops import LeakyRelu, MaxPool, Relu
 from convgraph.passes import Pipeline
 from convgraph.passes.fusion.absorb_pad_into_max_pool import AbsorbPadIntoMaxPool
 
@@ -22,6 +22,8 @@ EXAMPLES = {
         pooled(POOL), PADS, fill=np.finfo(np.float16).min, dtype=np.float16, spatial=(7, 6)
     ),
     "double": window_on_pad(pooled(POOL), PADS, fill=-np.inf, dtype=np.float64),
+    "zeros after a relu": window_on_pad(pooled(POOL), PADS, before=Relu()),
+    "less than a relu leaves": window_on_pad(pooled(POOL), PADS, before=Relu(), fill=-1.0),
     "bytes": window_on_pad(pooled(POOL), PADS, fill=-128, dtype=np.int8),
     "unsigned bytes, 0 the lowest": window_on_pad(pooled(POOL), PADS, dtype=np.uint8),
     "own pads": window_on_pad(
@@ -44,10 +46,12 @@ EXAMPLES = {
 }
 
 NEAR_MISSES = {
-    "it_pads_with_the_lowest_number": [
+    "no_element_is_below_what_it_pads_with": [
         window_on_pad(pooled(POOL), PADS),
         window_on_pad(pooled(POOL), PADS, fill=0.0),
         window_on_pad(pooled(POOL), PADS, fill=-1.0),
+        window_on_pad(pooled(POOL), PADS, before=LeakyRelu(alpha=0.25)),
+        window_on_pad(pooled(POOL), PADS, before=Relu(), fill=1.0),
         window_on_pad(pooled(POOL), PADS, dtype=np.int8),
     ],
     "the_indices_are_unread": [
@@ -94,4 +98,4 @@ def test_elements_of_a_type_that_is_not_known_have_no_lowest_number() -> None:
         made = elsewhere.Made(x) padded = Pad(made, pads, low) y = MaxPool <kernel_shape = [2, 3]> (padded)
     }"""
     _, trace = Pipeline([AbsorbPadIntoMaxPool()]).run(from_onnx(onnx.parser.parse_model(text)))
-    assert [refusal.requirement for refusal in trace.refusals] == ["it_pads_with_the_lowest_number"]
+    assert [refusal.requirement for refusal in trace.refusals] == ["no_element_is_below_what_it_pads_with"]

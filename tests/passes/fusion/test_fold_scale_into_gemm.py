@@ -55,6 +55,10 @@ EXAMPLES = {
 }
 
 NEAR_MISSES = {
+    "the_numbers_are_real": [
+        after_product(lambda b, _, x: b.add(Div(), x, 2), MatMul(), dtype=np.int32, rows=("N", 3)),
+        after_product(lambda b, _, x: b.add(Mul(), x, 3), MatMul(), dtype=np.int32),
+    ],
     "the_product_is_not_a_divisor": [after_product(scale(Div(), 6, left=True), Gemm(), rows=(3,))],
     "the_constant_is_per_column_or_scalar": [
         after_product(scale(Mul(), 6, 1), Gemm(), rows=(6,)),  # 6 rows and 6 columns

@@ -4,6 +4,7 @@ import numpy as np
 from laws.draw import Draw
 from laws.product import Tail, after_product
 
+import convgraph as cg
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Value
 from convgraph.ir.ops import Add, Gemm, MatMul, Op, Sub
@@ -45,6 +46,7 @@ EXAMPLES = {
 }
 
 NEAR_MISSES = {
+    "the_numbers_are_real": [after_product(shift(Add(), 6, dtype=np.int32), MatMul(), dtype=np.int32)],
     "the_constant_is_per_column_or_scalar": [
         after_product(shift(Add(), 6, 1), Gemm(), rows=(6,)),  # 6 rows and 6 columns
         after_product(shift(Add(), 1, 1, 6), Gemm()),  # would raise the rank
@@ -61,3 +63,9 @@ NEAR_MISSES = {
         after_product(shift(Sub(), 6), MatMul(), also_relu=True),
     ],
 }
+
+
+def test_a_device_without_gemm_keeps_its_matmul() -> None:
+    graph = after_product(shift(Add(), 6), MatMul())(Draw(dyadic=False))
+    result = cg.optimize(graph, level="clean", without=["Gemm"])
+    assert {result.graph.op(n).label for n in result.graph.compute_nodes()} == {"MatMul", "Add"}

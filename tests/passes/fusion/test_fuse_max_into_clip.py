@@ -40,6 +40,19 @@ def clipped(op: Op, number: float) -> Steps:
     return steps
 
 
+def clips(*bounds: tuple[float | None, float | None] | None, dtype: type = np.float32) -> Steps:
+    """One Clip after another, None for a Relu."""
+
+    def steps(b: GraphBuilder, x: Value) -> Sequence[Value]:
+        made = [x]
+        for pair in bounds:
+            numbers = [None if n is None else np.array(n, dtype) for n in pair or ()]
+            made.append(b.add(Relu() if pair is None else Clip(), made[-1], *numbers))
+        return made[1:]
+
+    return steps
+
+
 EXAMPLES = {
     "Relu": made_of(chain((Max(), 0.0))),
     "Relu, constant first": made_of(chain((Max(), 0.0), left=True)),
@@ -55,9 +68,28 @@ EXAMPLES = {
     "wider than a Clip": made_of(clipped(Max(), -3.0)),
     "above a Clip": made_of(clipped(Max(), 4.0)),
     "four in a row": made_of(chain((Max(), -3.0), (Min(), 3.0), (Max(), -1.0), (Min(), 2.0))),
+    "a Clip of a Relu": made_of(clips(None, (-1, 2))),
+    "a Relu of a Clip": made_of(clips((-1, 2), None)),
+    "a Relu of a Relu": made_of(clips(None, None)),
+    "a Clip of a Clip": made_of(clips((-3, 2), (-2, 3))),
+    "a Clip of a Clip below it": made_of(clips((-3, -2), (-2, 3))),
+    "a Clip of one with crossed bounds": made_of(clips((3, -1), (-2, 2))),
+    "a Clip with crossed bounds": made_of(clips((-2, 2), (1, -1))),
+    "Clips with one bound each": made_of(clips((-2, None), (None, 2))),
+    "three Clips": made_of(clips((-3, 3), (None, 2), None)),
+    "doubles clipped twice": made_of(clips((-2, 2.3), (-1.1, 3), dtype=np.float64), dtype=np.float64),
     "half": made_of(chain((Max(), 0.0), (Min(), 3.0), dtype=np.float16), dtype=np.float16),
     "double": made_of(chain((Max(), -1.1), (Min(), 2.3), dtype=np.float64), dtype=np.float64),
     "an opset where bounds are attributes": made_of(chain((Max(), -1.0), (Min(), 3.0)), opset=9),
+}
+
+STAY = {
+    "one Clip": made_of(clips((-1, 2))),
+    "one Relu": made_of(clips(None)),
+    "a Clip above one": made_of(clips((-3, 1), (2, 3))),
+    "a Clip that is read elsewhere too": made_of(clips((-3, 1), (-2, 3)), returned=0),
+    "a bound that is no number": made_of(clips((-3, 1), (np.nan, 3))),
+    "integers": made_of(clips((-3, 2), (-2, 3), dtype=np.int64), dtype=np.int64),
 }
 
 NEAR_MISSES: dict[str, list[object]] = {}
@@ -71,6 +103,12 @@ NEAR_MISSES: dict[str, list[object]] = {}
 def test_what_has_no_clip_stays(dtype: type, opset: int) -> None:
     graph = made_of(chain((Max(), -1), (Min(), 2), dtype=dtype), dtype=dtype, opset=opset)(Draw(dyadic=True))
     _, trace = Pipeline([FuseMaxIntoClip()]).run(graph)
+    assert not trace.applications
+
+
+@pytest.mark.parametrize("example", STAY)
+def test_what_one_clip_cannot_say_stays(example: str) -> None:
+    _, trace = Pipeline([FuseMaxIntoClip()]).run(STAY[example](Draw(dyadic=True)))
     assert not trace.applications
 
 

@@ -1,0 +1,47 @@
+"""Normalisations spelled out, for rewrites that recover them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from convgraph.ir.build import GraphBuilder
+from convgraph.ir.graph import Value
+from convgraph.ir.ops import Add, Div, Mul, Pow, Reciprocal, ReduceMean, Sqrt, Sub
+from laws.pointwise import Steps
+
+BOUND = 1e-5
+"""Roots and odd means round on dyadic numbers too, and onnxruntime sums in another order: relative to y."""
+
+
+def spelled(
+    *axes: int, mean: Sequence[int] | None = (), square: str = "mul", inverse: str = "", left: bool = False
+) -> Steps:
+    """(x − mean(x)) / √(mean(…²) + ε), with the square, and the inverse of the root if any, as asked.
+
+    ``mean`` are the axes of the first mean, those of the second unless given; None: nothing is taken away.
+    Made are, in order, what is normalised, the sum under the root, what it is divided by, and the quotient.
+    """
+
+    def steps(b: GraphBuilder, x: Value) -> Sequence[Value]:
+        def averaged(value: Value, over: Sequence[int]) -> Value:
+            return b.add(ReduceMean(), value, np.array(over, np.int64))
+
+        d = x if mean is None else b.add(Sub(), x, averaged(x, mean or axes))
+        squared = b.add(Mul(), d, d) if square == "mul" else b.add(Pow(), d, 2.0)
+        epsilon = b.constant(np.array(0.25, b.type(x).dtype.numpy))
+        variance = averaged(squared, axes)
+        under = b.add(Add(), *((epsilon, variance) if left else (variance, epsilon)))
+        divisor = _root(b, under, inverse)
+        operands = (divisor, d) if left and inverse else (d, divisor)
+        return d, under, divisor, b.add(Mul() if inverse else Div(), *operands)
+
+    return steps
+
+
+def _root(b: GraphBuilder, under: Value, inverse: str) -> Value:
+    if inverse == "power":
+        return b.add(Pow(), under, -0.5)
+    root = b.add(Sqrt(), under)
+    if inverse == "quotient":
+        return b.add(Div(), b.constant(np.array(1, b.type(root).dtype.numpy)), root)
+    return b.add(Reciprocal(), root) if inverse else root

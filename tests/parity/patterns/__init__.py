@@ -1,0 +1,1 @@
+"""The patterns, one module for each topic, each with a tuple ``PATTERNS``."""
