@@ -200,7 +200,7 @@ class _GraphWriter:
             if tensor is None or (isinstance(op, Constant) and self._is_absorbed(value)):
                 continue
             proto = self.store(tensor, self._name(value))
-            info = self.graph.value_info(value) if isinstance(op, Constant) else self.graph.info(node)
+            info = self.graph.info(node)
             if info.doc:
                 proto.doc_string = info.doc
             for key, text in info.metadata.items():

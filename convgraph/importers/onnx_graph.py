@@ -119,14 +119,11 @@ class _GraphReader:
 
     def _add_constant(self, proto: TensorProto, *, name: str, node: NodeInfo) -> None:
         tensor = self._tensor(proto, name=name)
-        stated = self.stated.get(name)
-        info = ValueInfo(
-            name=name,
-            type=tensor.type,
-            doc=proto.doc_string,
-            metadata=strings(proto.metadata_props),
-            recorded=stated is not None and name not in self.outputs,
-        )
+        info = ValueInfo(name=name, type=tensor.type)
+        if name in self.stated:
+            recorded = name not in self.outputs
+            info = replace(self._stated_info(self.stated[name]), type=tensor.type, recorded=recorded)
+        node = replace(node, doc=proto.doc_string, metadata=strings(proto.metadata_props))
         self._insert(Constant(tensor=tensor), (), infos=[info], node=node)
 
     def _tensor(self, proto: TensorProto, *, name: str = "") -> Tensor:

@@ -61,9 +61,9 @@ class ValueInfo:
 class NodeInfo:
     """What a node is called, and its place: nodes that no edge orders are listed by ``order``.
 
-    An input that may be left out notes here what the file says about its default's tensor. For an operation
-    with another one fused into it, ``between`` is what the value between the two was called
-    and ``fused`` the second one's own node, so that both are written apart under their old names.
+    A constant, and an input that may be left out, note here what the file says about the tensor. For an
+    operation with another one fused into it, ``between`` is what the value between the two was called and
+    ``fused`` the second one's own node, so that both are written apart under their old names.
     """
 
     name: str = ""

@@ -302,3 +302,17 @@ def test_tensors_of_every_type_survive() -> None:
         left, right = numpy_helper.to_array(old), numpy_helper.to_array(new)
         assert (new.name, new.data_type) == (old.name, old.data_type)
         assert left.tolist() == right.tolist() or left.tobytes() == right.tobytes()
+
+
+def test_what_is_said_of_an_initializer_and_of_its_value_stays_apart() -> None:
+    net = model([node("Conv", "x w", "y", kernel_shape=[3, 3])], opset=21, w=weights(4, 6, 3, 3))
+    (tensor,) = net.graph.initializer
+    tensor.doc_string = "the tensor"
+    tensor.metadata_props.add(key="made", value="by training")
+    told = helper.make_tensor_value_info("w", TensorProto.FLOAT, [4, 6, 3, 3], doc_string="the value")
+    told.metadata_props.add(key="kind", value="parameter")
+    net.graph.value_info.append(told)
+    result = to_onnx(from_onnx(net))
+    assert result.graph.initializer[0].doc_string == "the tensor"
+    assert list(result.graph.initializer[0].metadata_props) == list(tensor.metadata_props)
+    assert list(result.graph.value_info) == [told]
