@@ -1,12 +1,14 @@
 """onnxruntime in a process of its own: where it crashes or hangs, only that process is lost.
 
-One worker is started when it is first needed, kept for what comes next, and ends with this process. It can
-take the memory that the machine has, and says nothing of its own. On a system that lets no two processes
-share memory, all of it happens in this one.
+One worker is started when it is first needed, kept for what comes next, and ends with this process, even
+where that is killed. It can take the memory that the machine has, and says nothing of its own. On a system
+that lets no two processes share memory, all of it happens in this one.
 """
 
 import os
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
@@ -37,6 +39,7 @@ _GRACE = 30.0  # seconds past the time allowed, in which the runtime may still c
 _LONGEST_RUN = 20.0  # seconds for a model without inputs
 
 _KILLED = "SIGKILL"
+_WATCH = 1.0  # seconds between two looks at whether the parent is still there
 
 _QUIET = {"PYTHONFAULTHANDLER": ""}  # no traceback of a crash that is reported in words
 _Answer = TypeVar("_Answer")
@@ -162,7 +165,11 @@ def _with_libraries(
 
 
 def _settle() -> None:
-    """Make a process say nothing, and let it have no more memory than there is, where the system can."""
+    """Make a process say nothing, end with its parent, and have no more memory than there is.
+
+    The last two where the system can.
+    """
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
@@ -173,6 +180,13 @@ def _settle() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     wanted = memory if most == resource.RLIM_INFINITY else min(memory, most)
     resource.setrlimit(resource.RLIMIT_DATA, (wanted, most))
+
+
+def _end_with(parent: int) -> None:
+    """Wait until a process is another one's child, which is when its parent is gone, and end it."""
+    while os.getppid() == parent:
+        time.sleep(_WATCH)
+    os._exit(1)
 
 
 def _blamed(reason: str, original: ModelSource, *, bounds: Mapping[str, Any]) -> Verification:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -137,3 +139,29 @@ def test_without_shared_memory_the_comparison_is_made_here(monkeypatch: pytest.M
     monkeypatch.setattr(contained.loky, "get_reusable_executor", refused)
     for other in (model(), model(bias=0.5)):
         assert verify_contained(model(), other) == verify_models(model(), other)
+
+
+KILLED = """
+import os, signal, sys
+from convgraph.numerics.contained import _apart
+print(_apart(os.getpid, seconds=60.0), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def is_running(process: int) -> bool:
+    """Whether there is such a process, one that has ended but that nobody has asked about aside."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes as Linux shows them")
+def test_the_worker_of_a_process_that_is_killed_ends_too() -> None:
+    run = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True, check=False)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    worker, patience = int(run.stdout), time.monotonic() + 30
+    while is_running(worker):
+        assert time.monotonic() < patience
+        time.sleep(0.1)
