@@ -22,6 +22,7 @@ from convgraph.ir.ops import (
     Op,
     Pad,
     PRelu,
+    ReduceMean,
     Reduction,
     Slice,
     Softmax,
@@ -36,6 +37,8 @@ from convgraph.ir.ops.axes import length, normal_axes
 from convgraph.ir.tensor import Array
 
 Perm = tuple[int, ...]
+
+_LAYER_NORMALIZATION = 17  # the first opset with an operator for it
 
 
 class Form(NamedTuple):
@@ -183,7 +186,7 @@ def _reduced(graph: Graph, node: int, op: Any, perm: Perm) -> Form | None:
     data, axes = graph.operand(node, 0), graph.operand(node, 1)
     assert data is not None
     reduced = op.reduced_axes(graph.type(data), None if axes is None else graph.type(axes))
-    if reduced is None:
+    if reduced is None or _starts_a_layer_norm(graph, op, reduced, perm):
         return None
     rest = [perm[axis] for axis in range(len(perm)) if axis not in reduced]
     if not op.keepdims and rest != sorted(rest):
@@ -191,6 +194,13 @@ def _reduced(graph: Graph, node: int, op: Any, perm: Perm) -> Form | None:
     named = axes is not None and graph.type(axes).size
     numbers = ((1, tuple(sorted(perm[axis] for axis in reduced))),) if named else ()
     return Form(op, (0,), numbers, is_end=not op.keepdims)
+
+
+def _starts_a_layer_norm(graph: Graph, op: Op, reduced: tuple[int, ...], perm: Perm) -> bool:
+    """A mean along the last axis: below opset 17 onnxruntime knows a layer normalisation by nothing else."""
+    last = len(perm) - 1
+    inner = isinstance(op, ReduceMean) and reduced == (last,) and perm[last] != last
+    return inner and graph.model.opset < _LAYER_NORMALIZATION
 
 
 def _turned(graph: Graph, node: int, op: Any, perm: Perm) -> Form:

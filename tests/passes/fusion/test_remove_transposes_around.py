@@ -25,6 +25,7 @@ from convgraph.ir.ops import (
     Pad,
     PRelu,
     ReduceMax,
+    ReduceMean,
     ReduceSum,
     Relu,
     Slice,
@@ -207,6 +208,14 @@ NEAR_MISSES = {
 def test_what_only_other_opsets_can_say_stays() -> None:
     graph = around(Softmax(axis=-1), opset=11)(Draw(dyadic=True))
     assert not Pipeline([RemoveTransposesAround()]).run(graph)[1].applications
+
+
+@pytest.mark.parametrize(("opset", "applied"), [(16, 0), (17, 1)])
+def test_a_mean_that_may_start_a_layer_norm_stays_where_onnxruntime_looks_for_it(
+    opset: int, applied: int
+) -> None:
+    graph = around(with_numbers(ReduceMean(), ints(-1)), opset=opset)(Draw(dyadic=True))
+    assert len(Pipeline([RemoveTransposesAround()]).run(graph)[1].applications) == applied
 
 
 def test_a_network_of_many_is_done_at_once() -> None:
