@@ -87,7 +87,8 @@ class _GraphWriter:
             self.proto.metadata_props.add(key=key, value=text)
 
     def _name(self, value: Value) -> str:
-        return self.around.get(value) or self.graph.value_name(value) or self._unnamed(value)
+        name = self.around.get(value) or self.named.get(value) or self.graph.value_name(value)
+        return name or self._unnamed(value)
 
     def _unnamed(self, value: Value) -> str:
         """A name for a result that an edit left without one although it is read; "" when nobody reads it."""
@@ -108,11 +109,14 @@ class _GraphWriter:
         if isinstance(op, Opaque):
             protos = [self._opaque(node, op, results)]
         else:
-            place = Place(graph=self.graph, node=node, opset=self.opset, taken=self.taken)
+            place = Place(
+                graph=self.graph, node=node, opset=self.opset, taken=self.taken, constants=self.constants
+            )
             protos = write(place, op, self._operands(node), results)
             self.absorbed.update((node, slot) for slot in place.absorbed)
-            self.constants += place.constants
             self.between[node] = place.between
+            if place.another:
+                self.named[Value(node, 0)] = place.another
         own = next((index for index, proto in enumerate(protos) if proto.op_type == op.label), None)
         if own is None:
             self._annotate(protos, info)
@@ -224,7 +228,7 @@ class _GraphWriter:
             for value in self.graph.results(node):
                 info = self.graph.value_info(value)
                 noted = info.recorded or (not is_constant and bool(info.doc or info.metadata))
-                if noted and info.name and value not in told:
+                if noted and info.name and value not in told and value not in self.named:
                     kind = value_proto(info, name=self._name(value))
                     (constants if is_constant else computed).append(kind)
         self.proto.value_info.extend([*constants, *computed])

@@ -11,6 +11,7 @@ import numpy as np
 from onnx import NodeProto
 
 from convgraph.exporters.onnx_lowered import gelu, hard_swish, lowered, mish, swish
+from convgraph.exporters.onnx_padded import Apart, kept_apart, padding, pads_apart, unpadded
 from convgraph.exporters.onnx_place import NOTHING, Place, Ref, Writer, node_proto, plain, schema
 from convgraph.ir.ops.activation import Clip, Gelu, HardSwish, Mish, Swish
 from convgraph.ir.ops.base import Op
@@ -61,6 +62,19 @@ def _convolution(
 
 
 def _pool(place: Place, op: Pool, operands: Sequence[Ref], results: Sequence[str]) -> list[NodeProto]:
+    """The pool, by rule or after a Pad of its own where runtimes would confuse a Pad's zeros with its own."""
+    how = kept_apart(place.graph, place.node, opset=place.opset)
+    if how is None or how is Apart.BY_AXES:
+        return _window(place, op, operands, results)
+    first: list[NodeProto] = []
+    if how is Apart.BY_ANOTHER:
+        between = Ref(name=place.fresh(f"{results[0]}_pad"))
+        first = _pad(place, Pad(), pads_apart(place, op, operands[0]), [between.name])
+        operands = [between]
+    return [*first, *_window(place, unpadded(op, how), operands, results)]
+
+
+def _window(place: Place, op: Pool, operands: Sequence[Ref], results: Sequence[str]) -> list[NodeProto]:
     """Dilations are younger than pools: all 1, they go without saying."""
     pads = () if op.auto_pad != "NOTSET" else op.pads
     plainly = ("dilations",) if all(d == 1 for d in op.dilations) else ()
@@ -88,6 +102,12 @@ def _number(place: Place, operand: Ref, role: str) -> float:
 
 def _numbers(place: Place, operand: Ref, role: str) -> list[int] | None:
     return [int(v) for v in place.absorb(operand, role).reshape(-1)] if operand.name else None
+
+
+def _pad_apart(place: Place, op: Pad, operands: Sequence[Ref], results: Sequence[str]) -> list[NodeProto]:
+    """The Pad, in the form that runtimes do not take over into a pool where that would be another one."""
+    operands = padding(place, operands)
+    return _pad(place, op, operands, [place.another or results[0]])
 
 
 def _pad(place: Place, op: Pad, operands: Sequence[Ref], results: Sequence[str]) -> list[NodeProto]:
@@ -226,7 +246,7 @@ WRITERS: Mapping[type[Op], Writer] = {
     Gemm: _gemm,
     HardSwish: lowered(14, hard_swish),
     Mish: lowered(18, mish),
-    Pad: _pad,
+    Pad: _pad_apart,
     Pool: _pool,
     Reduction: _axes,
     Resize: _resize,

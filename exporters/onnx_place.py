@@ -52,7 +52,12 @@ class Taken:
 
 @dataclass(slots=True, kw_only=True)
 class Place:
-    """Where nodes are written: the opset, the node they stand for, and what writing it brings along."""
+    """Where nodes are written: the opset, the node they stand for, and what writing it brings along.
+
+    ``constants`` are those of all nodes of the graph so far; ``absorbed`` are the operands that what is
+    written does not read; ``another`` is the name of what is written in place of the node's result, where
+    that is another value.
+    """
 
     graph: Graph
     node: int
@@ -61,6 +66,7 @@ class Place:
     absorbed: set[int] = field(default_factory=set)
     constants: list[tuple[str, Tensor]] = field(default_factory=list)
     between: list[ValueInfoProto] = field(default_factory=list)
+    another: str = ""
     _joints: int = field(default=0, init=False)
 
     @property
@@ -105,10 +111,14 @@ class Place:
             self.between.append(value_proto(info, name=name))
         return name
 
-    def constant(self, array: Array, *, stem: str) -> Ref:
-        """A constant that only the written form needs."""
-        tensor, name = Tensor(array), self.fresh(stem)
-        self.constants.append((name, tensor))
+    def constant(self, array: Array, *, stem: str, shared: bool = False) -> Ref:
+        """A constant that only the written form needs; ``shared`` with other nodes that need the same."""
+        tensor = Tensor(array)
+        same = (name for name, other in self.constants if shared and other.digest() == tensor.digest())
+        name = next(same, "")
+        if not name:
+            name = self.fresh(stem)
+            self.constants.append((name, tensor))
         return Ref(name=name, type=tensor.type, tensor=tensor)
 
     def absorb(self, operand: Ref, role: str) -> Array:

@@ -16,6 +16,7 @@ from typing import Any
 
 from convgraph.analysis.census import node_name
 from convgraph.analysis.cost import Cost
+from convgraph.analysis.functions import nodes_called
 from convgraph.analysis.infer import assumed_sizes
 from convgraph.errors import CannotRun, ConvgraphError, PassFailed
 from convgraph.ir.collecting import collecting_rarely
@@ -31,6 +32,7 @@ AnyRewrite = Rewrite[Any]
 
 _FEW = 64
 _PATIENCE = 50  # applications for each node
+_MOST_CALLED = 1 << 20  # nodes of functions that may be inlined, those of one call each time it is made
 _TRIES = 8  # to rewrite a body, each without what the one before ran into
 _CAN_RUN = "what_follows_can_run"
 _CANNOT_RUN = "What reads the result in this body can run on what is then known of it."
@@ -124,6 +126,7 @@ class Pipeline:
         itself turns out not to run.
         """
         ledger = _Ledger(limit=stop_after, dropped=dropped, progress=progress, observe=observe)
+        ledger.patience += _PATIENCE * min(nodes_called(graph), _MOST_CALLED)
         work = graph.copy()
         work.reserve(list(graph.names()))  # a name goes on meaning the value it meant, even when that is gone
         run = _Run(work, ledger=ledger)
@@ -307,8 +310,6 @@ class _Run:
         except ConvgraphError as error:
             raise PassFailed(f"{rewrite.name} at {at}", found=str(error), expected="an edit") from error
         self._ledger.enter(Application(index=index, rewrite=rewrite.name, at=at, **account.closed()))
-        if rewrite.unfolds:
-            self._ledger.patience += _PATIENCE * len(edit.touched)
         return edit.touched
 
     def _neighbourhood(self, touched: Iterable[int]) -> dict[int, None]:

@@ -91,8 +91,7 @@ class Rewrite(ABC, Generic[Match]):
     pipeline. ``exact`` is False for a rewrite that changes the function by more than rounding. ``lowers``
     names the operations that it spells with others, for devices that lack them, ``makes`` those that it may
     bring into a model without any. ``needs_a_judge`` says that counts do not settle whether it pays: it is
-    left to targets whose costs predict time. ``unfolds`` says that it brings in what was written elsewhere,
-    and comes to an end by itself: a run may take longer by that.
+    left to targets whose costs predict time.
     """
 
     name: ClassVar[str]
@@ -102,7 +101,6 @@ class Rewrite(ABC, Generic[Match]):
     lowers: ClassVar[tuple[type[Op], ...]] = ()
     makes: ClassVar[tuple[type[Op], ...]] = ()
     needs_a_judge: ClassVar[bool] = False
-    unfolds: ClassVar[bool] = False
     measure: ClassVar[Measure] = staticmethod(op_count)
 
     @abstractmethod

@@ -18,13 +18,14 @@ from convgraph.ir.ops import Opaque
 class LocalFunction:
     """One function of a model; ``called``: how often its body calls which others, or operators.
 
-    ``nbytes`` is the size of all that a call of it runs, ``calls`` the number of calls that makes; both None
-    where that never ends, because a function calls itself.
+    ``nbytes`` is the size of all that a call of it runs, ``nodes`` and ``calls`` how many of these there are in
+    that; all None where it never ends, because a function calls itself.
     """
 
     proto: FunctionProto
     called: Mapping[Function, int]
     nbytes: int | None = None
+    nodes: int | None = None
     calls: int | None = None
 
 
@@ -71,8 +72,9 @@ def _measured(
 ) -> LocalFunction:
     inner = [(known[name], count) for name, count in called.items() if name in known]
     nbytes = proto.ByteSize() + sum(count * (function.nbytes or 0) for function, count in inner)
+    nodes = sum(called.values()) + sum(count * (function.nodes or 0) for function, count in inner)
     calls = 1 + sum(count * (function.calls or 0) for function, count in inner)
-    return LocalFunction(proto=proto, called=called, nbytes=nbytes, calls=calls)
+    return LocalFunction(proto=proto, called=called, nbytes=nbytes, nodes=nodes, calls=calls)
 
 
 def calls_in(graph: Graph) -> Iterator[Function]:
@@ -83,3 +85,10 @@ def calls_in(graph: Graph) -> Iterator[Function]:
             yield op.function
             for body in op.subgraphs.values():
                 yield from calls_in(body)
+
+
+def nodes_called(graph: Graph) -> int:
+    """How many nodes the calls in a graph run, those aside that never end."""
+    functions = local_functions(graph.model.carried)
+    called = (functions.get(name) for name in calls_in(graph)) if functions else ()
+    return sum(function.nodes or 0 for function in called if function is not None)

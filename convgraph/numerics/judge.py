@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -19,12 +20,12 @@ from convgraph.numerics.deviation import (
     same_bits,
 )
 from convgraph.numerics.limits import Limits
-from convgraph.numerics.noise import FACTOR, MANY_RUNS, RUNS, Noise, measured_noise
+from convgraph.numerics.noise import MANY_RUNS, RUNS, Noise, measured_noise
 from convgraph.numerics.parts import Nearest, nearest
 from convgraph.numerics.reference import Trial
 from convgraph.numerics.session import ModelSource, Unverifiable
 from convgraph.numerics.tolerance import is_exact
-from convgraph.numerics.truth import CLOSE, SECONDS, Meaning, settled
+from convgraph.numerics.truth import SECONDS, Meaning, Truth, is_close, settled
 from convgraph.numerics.verdict import Bound, Disagreement, OutputComparison, listed
 
 _SPOILT = 0.01  # of an output's magnitude, and of its elements: more noise than a comparison bears
@@ -47,8 +48,9 @@ def first_disagreement(found: Iterable[Judged]) -> Disagreement | None:
 class Judge:
     """Judges the results of trials of a model; the noise it needs is measured once, for all of them.
 
-    ``runs`` are how many the noise is measured in: the next number where an error stays just beyond what the
-    one before allows. ``slack`` times as much is allowed. ``meaning`` settles close calls.
+    ``runs`` are how many the noise is measured in: the next number where an error that may be roundings is
+    more than the one before allows. ``slack`` times as much is allowed. ``meaning`` settles what may be
+    roundings.
     """
 
     model: ModelSource
@@ -59,7 +61,7 @@ class Judge:
     runs: Sequence[int] = (RUNS, MANY_RUNS)
     slack: float = 1.0
     meaning: Meaning | None = None
-    _truth: dict[int, Mapping[str, Array]] = field(default_factory=dict)
+    _truth: dict[int, Truth] = field(default_factory=dict)
     _noise: dict[tuple[int, int], Noise] = field(default_factory=dict)
     _telling: dict[str, bool] = field(default_factory=dict)
 
@@ -88,18 +90,24 @@ class Judge:
         return Judged(place, comparison, _wrong(place, found, f"within {comparison.tolerance:.3g}", trial))
 
     def _settled(self, comparison: OutputComparison, trial: Trial, got: Array) -> OutputComparison | None:
-        """The comparison of a close call with the truth instead; None where that does not settle it."""
-        if self.meaning is None or self.limits.are_given or comparison.margin > CLOSE:
+        """The comparison of what may be roundings with the truth; None where that does not settle it."""
+        place, want = comparison.name, trial.results[comparison.name]
+        if self.meaning is None or self.limits.are_given or not is_close(comparison.max_rel, want):
             return None
         if trial.number not in self._truth:
             until = min(time.monotonic() + SECONDS, math.inf if self.deadline is None else self.deadline)
             self._truth[trial.number] = self.meaning(self.model, trial.feeds, until)
-        place, want = comparison.name, trial.results[comparison.name]
-        if (truth := self._truth[trial.number].get(place)) is None:
+        if (truth := self._truth[trial.number].results.get(place)) is None:
             return None
         derived, least = (f(place, want) for f in (self.limits.derived, self.limits.least))
-        part = settled(truth, want, got, derived=derived, least=least)
+        part = settled(truth, want, got, derived=derived, least=least, movement=self._moved(trial, place))
         return None if part is None else _of_part(comparison, part, bound="measured")
+
+    def _moved(self, trial: Trial, place: str) -> Errors | None:
+        """How far roundings move a result: in all that was measured, and on the way in float64."""
+        known = [noise.of(place) for (number, _), noise in self._noise.items() if number == trial.number]
+        movements = [m for m in (self._truth[trial.number].movements.get(place), *known) if m is not None]
+        return reduce(np.maximum, movements) if movements else None
 
     def _tells(self, place: str) -> bool:
         """Whether the original's result says anything in some trial."""
@@ -141,8 +149,8 @@ class Judge:
             movement = noise.of(whole.name)
             part = nearest(want, distance, bound=derived if movement is None else least, movement=movement)
             part = part._replace(allowed=self.slack * part.allowed)
-            if part.error <= part.allowed or part.error > FACTOR * part.allowed:
-                break  # so near the limit that bad luck with few runs may be all, it is worth more of them
+            if part.error <= part.allowed or not is_close(part.error / (part.magnitude or 1.0), want):
+                break  # where bad luck with few runs may be all, it is worth more of them
         if part.error <= part.allowed and movement is not None and whole.margin > 1.0:
             self._refuse_spoilt(whole, noise, want, distance)
             if not noise.explains(whole.name, distance, derived=whole.tolerance):

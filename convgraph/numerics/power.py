@@ -119,7 +119,7 @@ class _Hunt:
         return time.monotonic() - self.start >= share * self.allowed
 
     def _look(self, character: str, gain: float, *, number: int) -> None:
-        check, seed = _fresh(self.check), self.check.seed + number
+        check, seed = _fresh(self.check, earlier=self.trials), self.check.seed + number
         feeds = _drawn(self.trials[0].feeds, character, gain=gain, seed=seed)
         (given,) = check.reference_trials(0, [feeds])
         if not all(map(is_finite, given.results.values())):
@@ -184,8 +184,8 @@ def _drawn(feeds: Feeds, character: str, *, gain: float, seed: int) -> Feeds:
     }
 
 
-def _fresh(check: Check) -> Check:
-    """A check of the same models that has seen nothing yet."""
+def _fresh(check: Check, *, earlier: Sequence[Trial]) -> Check:
+    """A check of the same models that has seen nothing yet but the trials passed before."""
     return Check(
         models=check.models,
         limits=check.limits,
@@ -193,4 +193,5 @@ def _fresh(check: Check) -> Check:
         deadline=check.deadline,
         names_are_kept=check.names_are_kept,
         meaning=check.meaning,
+        earlier=earlier,
     )

@@ -49,7 +49,6 @@ from convgraph.ir.ops import (
 )
 from convgraph.ir.tensor import Tensor
 from convgraph.passes.fusion.channelwise import channel_vector
-from convgraph.passes.fusion.padded_window import is_padded_with_zero
 from convgraph.passes.rewrite import Measure, PricedRewrite, requirement, target_cost
 
 _ALWAYS = (Ceil, Celu, Clip, Erf, Exp, Floor, Relu, Round, Sigmoid, Sign, Softplus, Softsign, Tanh)
@@ -130,12 +129,6 @@ class MoveMonotoneAfterMaxPool(PricedRewrite[PooledFunction]):
         wide = any(pad >= size for pad, size in zip(pool.pads, pool.kernel_shape * 2, strict=True))
         padded = any(pool.pads) or pool.auto_pad != "NOTSET"
         return not wide and not (padded and max(pool.dilations) > 1)
-
-    @requirement
-    def no_zeros_were_added(self, graph: Graph, m: PooledFunction) -> bool:
-        """What comes to be pooled is no Pad's result: runtimes take its zeros for the pool's padding."""
-        pooled = graph.operand(m.function, m.slot)
-        return isinstance(graph.op(m.pool), GlobalMaxPool) or not is_padded_with_zero(graph, pooled)
 
     def replaces(self, graph: Graph, match: PooledFunction) -> tuple[int, ...]:
         """The function and the pool."""

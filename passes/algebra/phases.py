@@ -93,9 +93,7 @@ class Axis(NamedTuple):
     @property
     def taps(self) -> Array:
         """Which tap phase r has at the t-th δ: (stride, δs), the kernel's size where it has none."""
-        places = np.arange(self.stride)[:, None] + self.p - self.stride * np.asarray(self.deltas)
-        tap, between = np.divmod(places, self.dilation)
-        return np.where((between == 0) & (tap >= 0) & (tap < self.kernel), tap, self.kernel)
+        return self._taps_at(np.arange(self.stride)[:, None] + self.p - self.stride * np.asarray(self.deltas))
 
     @property
     def is_full(self) -> bool:
@@ -110,9 +108,7 @@ class Axis(NamedTuple):
 
     def of_pixel(self, out: int) -> Part:
         """What a single input element makes: a phase for each of ``out`` outputs, and one δ."""
-        whole = self._replace(stride=out)
-        at = -whole.first // whole.step
-        return Part(taps=whole.taps[:, at : at + 1], step=1, pads=(0, 0))
+        return Part(taps=self._taps_at(np.arange(out)[:, None] + self.p), step=1, pads=(0, 0))
 
     @property
     def whole(self) -> Part:
@@ -123,6 +119,11 @@ class Axis(NamedTuple):
     def apart(self) -> list[Part]:
         """Every phase by itself; one without a tap has a δ all the same."""
         return [self._phase(row) for row in self.taps]
+
+    def _taps_at(self, places: Array) -> Array:
+        """The tap that lies so far from the first, the kernel's size where there is none."""
+        tap, between = np.divmod(places, self.dilation)
+        return np.where((between == 0) & (tap >= 0) & (tap < self.kernel), tap, self.kernel)
 
     def _phase(self, row: Array) -> Part:
         mine = [number for number, tap in enumerate(row) if tap < self.kernel] or [0]

@@ -19,7 +19,6 @@ from convgraph.ir.ops.layout import FAR, Cut
 from convgraph.passes.algebra.outer_taps import known_pads
 from convgraph.passes.algebra.pointwise import reads_single_pixels
 from convgraph.passes.cleanup.slices import constant_cuts
-from convgraph.passes.fusion.padded_window import is_padded_with_zero
 from convgraph.passes.rewrite import Measure, PricedRewrite, requirement, target_cost
 
 Strides = tuple[int, ...]
@@ -65,11 +64,6 @@ class PropagateStride(PricedRewrite[SkippedPixels]):
     def each_operand_has_all_axes_or_one_pixel(self, graph: Graph, m: SkippedPixels) -> bool:
         """What is combined pointwise has every axis of the result, and can be pooled, or one pixel."""
         return all(_is_pixel(graph, m, value) or _is_image(graph, m, value) for value in _combined(graph, m))
-
-    @requirement
-    def no_zeros_were_added(self, graph: Graph, m: SkippedPixels) -> bool:
-        """What comes to be pooled is no Pad's result: runtimes take its zeros for the pool's padding."""
-        return not any(is_padded_with_zero(graph, value) for value in _combined(graph, m))
 
     def replaces(self, graph: Graph, match: SkippedPixels) -> tuple[int, ...]:
         """The operation and its readers."""

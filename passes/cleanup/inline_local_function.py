@@ -50,7 +50,6 @@ class InlineLocalFunction(Rewrite[Call]):
     name: ClassVar[str] = "inline-local-function"
     roots: ClassVar[tuple[type[Op], ...]] = (Opaque,)
     measure: ClassVar[Measure] = staticmethod(calls_to_make)
-    unfolds: ClassVar[bool] = True
 
     size_limit: int = 1 << 20
     bodies: BodyReader | None = None

@@ -16,7 +16,14 @@ import numpy as np
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import MaxPool, Op
 from convgraph.ir.tensor import DataType
-from convgraph.passes.fusion.padded_window import AbsorbPad, IntoPool, PaddedWindow, padded_window
+from convgraph.passes.fusion.padded_window import (
+    NAMES_AXES,
+    AbsorbPad,
+    IntoPool,
+    PaddedWindow,
+    is_padded_with_zero,
+    padded_window,
+)
 from convgraph.passes.fusion.scalars import bounds_of
 from convgraph.passes.rewrite import requirement
 
@@ -29,8 +36,11 @@ class AbsorbPadIntoMaxPool(AbsorbPad, IntoPool):
     roots: ClassVar[tuple[type[Op], ...]] = (MaxPool,)
 
     def find(self, graph: Graph, node: int) -> PaddedWindow | None:
-        """A MaxPool of a Pad's result."""
-        return padded_window(graph, node)
+        """A MaxPool of a Pad's result; where that keeps it apart from zeros added before, the Pad stays."""
+        found = padded_window(graph, node)
+        if found is None or (graph.model.opset < NAMES_AXES and is_padded_with_zero(graph, found.data)):
+            return None
+        return found
 
     @requirement
     def no_element_is_below_what_it_pads_with(self, graph: Graph, m: PaddedWindow) -> bool:

@@ -11,6 +11,9 @@ from convgraph.passes.rewrite import Measure, Rewrite, requirement
 
 Window = Conv | Pool
 
+NAMES_AXES = 18
+"""The opset from which on a Pad can name its axes: runtimes then do not take it over into a pool."""
+
 
 def pads_above(graph: Graph) -> int:
     """Measure: over all operations, how many Pads in a row stand between the first operand and its source.
@@ -73,13 +76,10 @@ def padded_window(graph: Graph, node: int) -> PaddedWindow | None:
     )
 
 
-def is_padded_with_zero(graph: Graph, value: Value | None) -> bool:
-    """Whether a Pad adds zeros to make a value: runtimes would take them for the padding of a pool of it.
-
-    onnxruntime does so itself, past what a MaxPool allows and whatever the size of the window.
-    """
-    pad = None if value is None else graph.producer(value)
-    if value is None or not isinstance(pad, Pad) or pad.mode != "constant":
+def is_padded_with_zero(graph: Graph, value: Value) -> bool:
+    """Whether a Pad adds zeros to make a value: runtimes would take them for the padding of a pool of it."""
+    pad = graph.producer(value)
+    if not isinstance(pad, Pad) or pad.mode != "constant":
         return False
     fill = graph.operand(value.node, 2)
     return fill is None or _number(graph, fill) == 0

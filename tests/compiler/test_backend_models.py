@@ -90,7 +90,7 @@ def test_backend_models(name: str) -> None:
     reference = run_model(model, feeds)
     assert all(y.std() > 1e-3 * abs(y).max() > 0 for y in reference.values())
 
-    result = optimize(model, trials=1)
+    result = optimize(model, trials=1, power="off")
     assert result.verification is not None
     assert result.verification.equal, result.verification.reason
     assert unfolded(result.graph) == []

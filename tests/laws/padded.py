@@ -25,19 +25,22 @@ def window_on_pad(
     dtype: type = np.float32,
     overridable: bool = False,
     before: Op | None = None,
+    bordered: bool = False,
     readers: int = 1,
     returned: bool = False,
     opset: int = 19,
 ) -> Callable[[Draw], Graph]:
     """A Pad of x (N, 4, …), or of an operation ``before``, by ``pads`` with ``fill``, and windows of it.
 
-    ``overridable`` lets a caller choose the amounts; ``returned`` makes the padded data an output too.
+    ``bordered`` adds a row and a column of zeros to the data first. ``overridable`` lets a caller choose the
+    amounts; ``returned`` makes the padded data an output too.
     """
 
     def build(draw: Draw) -> Graph:
         b = GraphBuilder("g", opset=opset)
         x = b.input("x", shape=("N", 4, *spatial), dtype=DataType.of(np.dtype(dtype)))
         x = x if before is None else b.add(before, x)
+        x = b.add(Pad(), x, np.array([0, 0, 0, 1, 0, 0, 1, 0])) if bordered else x
         amounts: Operand = np.array(pads, np.int64)
         if overridable:
             amounts = b.overridable("pads", np.array(pads, np.int64))

@@ -584,9 +584,10 @@ def test_what_is_barely_too_far_is_measured_again_with_more_runs(
     monkeypatch.setattr(judge, "measured_noise", measured)
     text = "(float[2,3,11,7] x) => (float[2,3,11,7] y) { y = Add(x, k) }"
     before = proto(text, k=np.zeros((1, 1, 1, 1), np.float32))
-    near, far = (proto(text, k=np.full((1, 1, 1, 1), k, np.float32)) for k in (3e-5, 3e-4))
+    near, off, far = (proto(text, k=np.full((1, 1, 1, 1), k, np.float32)) for k in (3e-5, 3e-4, 3e-3))
     assert verify_models(before, near, trials=3).equal
     assert asked[:2] == [RUNS, MANY_RUNS]
+    assert verify_models(before, off, trials=3).status == "different"
     asked.clear()
     assert verify_models(before, far, trials=3).status == "different"
     assert asked == [RUNS]  # nothing that more runs could excuse

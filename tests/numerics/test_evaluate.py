@@ -732,8 +732,39 @@ def test_an_operation_without_a_meaning_is_named() -> None:
         (ops.Cast(to=DataType.STRING), [signed(2, 3)]),
         (ops.Cast(to=DataType.FLOAT8E8M0), [signed(2, 3)]),
         (ops.Resize(mode="linear"), [whole(1, 1, 3, 4), None, floats(1, 1, 2, 2)]),
+        *((ops.Pad(mode=mode), [signed(3, 0), ints(0, 1, 0, 0)]) for mode in ("reflect", "edge", "wrap")),
+        (ops.Pad(mode="wrap"), [signed(3, 2), ints(0, -2, 0, 1)]),
     ],
 )
 def test_what_has_no_exact_meaning_is_refused(op: Op, operands: list[Array | None]) -> None:
     with pytest.raises(UnsupportedOp):
         evaluate_op(op, operands)
+
+
+def test_an_empty_axis_that_does_not_grow_is_padded_in_every_mode() -> None:
+    for mode in ("constant", "reflect", "edge", "wrap"):
+        (found,) = evaluate_op(ops.Pad(mode=mode), [signed(3, 0), ints(2, 0, 1, 0)])
+        assert found.shape == (6, 0)
+
+
+@pytest.mark.parametrize(
+    ("op", "operands"),
+    [
+        (ops.Add(), [signed(2, 3), signed(2, 4)]),
+        (ops.Gather(axis=1), [signed(2, 3), ints(5)]),
+        (ops.Concat(axis=3), [signed(2, 3), signed(2, 3)]),
+        (ops.Transpose(perm=(0, 1, 2)), [signed(2, 3)]),
+        (ops.Reshape(), [signed(2, 3), ints(4, 4)]),
+    ],
+)
+def test_operands_that_do_not_fit_together_are_an_invalid_model(op: Op, operands: list[Array]) -> None:
+    with pytest.raises(InvalidModel, match=op.label):
+        evaluate_op(op, operands)
+
+
+def test_an_operation_that_cannot_be_computed_is_named() -> None:
+    b = GraphBuilder()
+    x = b.input("x", shape=("N", 3))
+    b.output(b.add(ops.Gather(axis=0), x, ints(4), node="the fifth"), name="y")
+    with pytest.raises(InvalidModel, match="the fifth"):
+        evaluate(b.build(), {"x": signed(2, 3)})

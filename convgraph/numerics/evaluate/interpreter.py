@@ -8,10 +8,10 @@ from types import MappingProxyType
 
 import numpy as np
 
-from convgraph.errors import InvalidModel, UnsupportedOp
+from convgraph.errors import ConvgraphError, InvalidModel, UnsupportedOp
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Constant, Input, Op
-from convgraph.ir.tensor import Array, DataType
+from convgraph.ir.tensor import Array, DataType, TensorType
 from convgraph.numerics.evaluate import (
     activation,
     conv,
@@ -26,6 +26,8 @@ from convgraph.numerics.evaluate import (
 )
 
 Meaning = Callable[..., Array | tuple[Array, ...]]
+Arithmetic = Callable[[Op, Sequence[Array | None], Sequence[TensorType]], tuple[Array, ...]]
+"""The results, of these types in the graph, of an operation on operands."""
 
 _FAMILIES: tuple[Mapping[type[Op], Meaning], ...] = (
     activation.MEANINGS,
@@ -48,22 +50,37 @@ def evaluate_op(op: Op, operands: Sequence[Array | None], *, outputs: int = 1) -
     """The first ``outputs`` results of an operation; None stands for an omitted operand.
 
     Float operands are taken as float64, which float results are, unrounded. Raises UnsupportedOp for an
-    operation without a meaning here (Opaque, randomness, some element types).
+    operation without a meaning here (Opaque, randomness, some element types), InvalidModel for operands that
+    it cannot be computed from.
     """
     meaning = MEANINGS.get(type(op))
     if meaning is None:
         raise UnsupportedOp(op.label, found="no meaning in numpy", expected="a typed operation")
     wide = [None if operand is None else widened(operand) for operand in operands]
-    with np.errstate(all="ignore"):  # infinities and NaNs are results like any other
-        results = meaning(op, *wide)
+    try:
+        with np.errstate(all="ignore"):  # infinities and NaNs are results like any other
+            results = meaning(op, *wide)
+    except ConvgraphError:
+        raise
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # what numpy raises over shapes
+        shapes = [None if operand is None else operand.shape for operand in operands]
+        found = f"operands of shapes {shapes} ({error})"
+        raise InvalidModel(op.label, found=found, expected="operands that fit together") from error
     return (results if isinstance(results, tuple) else (results,))[:outputs]
 
 
-def evaluate(graph: Graph, feeds: Mapping[str, Array], *, until: float = math.inf) -> dict[str, Array]:
+def evaluate(
+    graph: Graph,
+    feeds: Mapping[str, Array],
+    *,
+    until: float = math.inf,
+    arithmetic: Arithmetic | None = None,
+) -> dict[str, Array]:
     """The graph's outputs by name, from its inputs by name; an input with a default may be left out.
 
-    Raises InvalidModel for an input that is missing or not there, UnsupportedOp, naming the node, for an
-    operation without a meaning here, or that would begin after ``until``, a time of ``time.monotonic``.
+    Computed by ``evaluate_op``, or another ``arithmetic``. Raises InvalidModel for an input that is missing
+    or not there, UnsupportedOp, naming the node, for an operation without a meaning here, or that would begin
+    after ``until``, a time of ``time.monotonic``.
     """
     names = {graph.value_name(value) for value in graph.inputs}
     if unknown := sorted(feeds.keys() - names):
@@ -74,7 +91,8 @@ def evaluate(graph: Graph, feeds: Mapping[str, Array], *, until: float = math.in
         if time.monotonic() > until:
             raise UnsupportedOp(graph.describe(node), found="no time left", expected="a faster model")
         results = graph.results(node)
-        values.update(zip(results, _computed(graph, node, values, feeds), strict=False))
+        found = _computed(graph, node, values, feeds, arithmetic=arithmetic or _float64)
+        values.update(zip(results, found, strict=False))
         _release(graph, node, values, waiting)
     return {graph.value_name(value): values[value] for value in graph.outputs}
 
@@ -85,7 +103,12 @@ def widened(array: Array) -> Array:
 
 
 def _computed(
-    graph: Graph, node: int, values: Mapping[Value, Array], feeds: Mapping[str, Array]
+    graph: Graph,
+    node: int,
+    values: Mapping[Value, Array],
+    feeds: Mapping[str, Array],
+    *,
+    arithmetic: Arithmetic,
 ) -> tuple[Array, ...]:
     op = graph.op(node)
     if isinstance(op, Constant):
@@ -94,9 +117,13 @@ def _computed(
         return (widened(_fed(graph, node, feeds)),)
     operands = [None if operand is None else values[operand] for operand in graph.operands(node)]
     try:
-        return evaluate_op(op, operands, outputs=len(graph.results(node)))
-    except UnsupportedOp as error:
-        raise UnsupportedOp(graph.describe(node), found=error.found, expected=error.expected) from error
+        return arithmetic(op, operands, [graph.type(value) for value in graph.results(node)])
+    except (InvalidModel, UnsupportedOp) as error:
+        raise type(error)(graph.describe(node), found=error.found, expected=error.expected) from error
+
+
+def _float64(op: Op, operands: Sequence[Array | None], types: Sequence[TensorType]) -> tuple[Array, ...]:
+    return evaluate_op(op, operands, outputs=len(types))
 
 
 def _fed(graph: Graph, node: int, feeds: Mapping[str, Array]) -> Array:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from convgraph.errors import UnsupportedOp
 from convgraph.ir.ops import Concat, DepthToSpace, Gather, Op, Pad, Slice, SpaceToDepth, Split, Transpose
 from convgraph.ir.ops.layout import Cut, python_slice
 from convgraph.ir.tensor import Array
@@ -22,6 +23,8 @@ def _pad(
     if op.mode == "constant":
         value = 0 if constant_value is None else constant_value.reshape(())
         return np.pad(data[kept], grown, constant_values=value)
+    if any(max(more) and not size for more, size in zip(grown, data[kept].shape, strict=True)):
+        raise UnsupportedOp("Pad", found=f"mode={op.mode} on an empty axis", expected="elements to repeat")
     if op.mode == "edge":
         return np.pad(data[kept], grown, mode="edge")
     return np.pad(data[kept], grown, mode="reflect" if op.mode == "reflect" else "wrap")

@@ -35,6 +35,12 @@ EXAMPLES = {
     "stride and padding": of_pixel(ConvTranspose.of(2, strides=2, pads=1), 4, 6, 4, 5, bias=False),
     "padding at one end": of_pixel(ConvTranspose.of(2, strides=(1, 3), pads=(0, 2, 1, 0)), 4, 6, 3, 5),
     "dilation, one output pixel": of_pixel(ConvTranspose.of(2, dilations=3, pads=3), 4, 6, 3, 3),
+    "dilation, no tap reaches the output": of_pixel(
+        ConvTranspose.of(2, dilations=(1, 2), pads=(0, 1, 0, 1)), 4, 6, 2, 2
+    ),
+    "more padding than the taps reach": of_pixel(
+        replace(ConvTranspose.of(2, strides=(3, 1), pads=(1, 0, 0, 2)), output_padding=(2, 0)), 4, 6, 1, 4
+    ),
     "more pixels than taps on one axis": of_pixel(
         ConvTranspose.of(2, dilations=(2, 1), pads=(0, 2, 0, 1)), 4, 6, 2, 5
     ),

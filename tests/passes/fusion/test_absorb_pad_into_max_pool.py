@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import onnx.parser
+from laws.draw import Draw
 from laws.padded import pooled, window_on_pad
 
 from convgraph.importers.onnx_model import from_onnx
@@ -42,6 +43,7 @@ EXAMPLES = {
         fill=-np.inf,
         spatial=(7, 6),
     ),
+    "on a border of zeros": window_on_pad(pooled(POOL), PADS, fill=-np.inf, bordered=True, opset=18),
     "several readers": window_on_pad(pooled(POOL), PADS, fill=-np.inf, readers=2),
 }
 
@@ -99,3 +101,10 @@ def test_elements_of_a_type_that_is_not_known_have_no_lowest_number() -> None:
     }"""
     _, trace = Pipeline([AbsorbPadIntoMaxPool()]).run(from_onnx(onnx.parser.parse_model(text)))
     assert [refusal.requirement for refusal in trace.refusals] == ["no_element_is_below_what_it_pads_with"]
+
+
+def test_between_zeros_and_the_pool_it_stays_where_no_pad_can_name_its_axes() -> None:
+    for opset, applications in ((17, 0), (18, 1)):
+        graph = window_on_pad(pooled(POOL), PADS, fill=-np.inf, bordered=True, opset=opset)(Draw(dyadic=True))
+        _, trace = Pipeline([AbsorbPadIntoMaxPool()]).run(graph)
+        assert len(trace.applications) == applications
