@@ -18,8 +18,8 @@ from convgraph.ir.ops import Opaque
 class LocalFunction:
     """One function of a model; ``called``: how often its body calls which others, or operators.
 
-    ``nbytes`` is the size of all that a call of it runs, ``nodes`` and ``calls`` how many of these there are in
-    that; all None where it never ends, because a function calls itself.
+    ``nbytes`` is the size of all that a call of it runs, ``nodes`` and ``calls`` how many of these there are
+    in that; all None where it never ends, because a function calls itself.
     """
 
     proto: FunctionProto
