@@ -41,9 +41,10 @@ class FoldFillIntoBroadcast(Rewrite[Filled]):
         op, result = graph.op(node), Value(node, 0)
         if not isinstance(op, Opaque) or (op.domain, op.op_type) != ("", "ConstantOfShape"):
             return None
-        if not graph.readers(result):
+        number = _number(op)
+        if number.size != 1 or not graph.readers(result):
             return None
-        return Filled(result=result, sizes=graph.operand(node, 0), number=_number(op))
+        return Filled(result=result, sizes=graph.operand(node, 0), number=number.reshape(()))
 
     @requirement
     def all_that_reads_it_broadcasts(self, graph: Graph, m: Filled) -> bool:
@@ -63,7 +64,7 @@ class FoldFillIntoBroadcast(Rewrite[Filled]):
 
 
 def _number(op: Opaque) -> Array:
-    """What a ConstantOfShape repeats, without axes: zero where the model does not say it."""
+    """What a ConstantOfShape repeats: zero where the model does not say it."""
     if "value" not in op.encoded:
         return np.zeros((), np.float32)
-    return numpy_helper.to_array(AttributeProto.FromString(op.encoded["value"]).t).reshape(())
+    return numpy_helper.to_array(AttributeProto.FromString(op.encoded["value"]).t)

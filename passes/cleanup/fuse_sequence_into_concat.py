@@ -45,7 +45,8 @@ class FuseSequenceIntoConcat(Rewrite[JoinedList]):
             return None
         if sequence is None or not is_sequence_op(graph.producer(sequence), "SequenceConstruct"):
             return None
-        return JoinedList(node=node, op=op, elements=graph.operands(sequence.node))
+        elements = graph.operands(sequence.node)
+        return JoinedList(node=node, op=op, elements=elements) if elements and None not in elements else None
 
     @requirement
     def it_joins_along_an_axis_they_have(self, graph: Graph, m: JoinedList) -> bool:

@@ -45,13 +45,13 @@ class FuseSequenceIntoSlice(Rewrite[PickedPiece]):
         """A SequenceAt, by a constant, of a SplitToSequence into pieces of one constant length."""
         if not is_sequence_op(graph.op(node), "SequenceAt"):
             return None
-        sequence, place = graph.operands(node)
+        sequence, place = graph.operand(node, 0), graph.operand(node, 1)
         split = None if sequence is None else graph.producer(sequence)
         if sequence is None or not isinstance(split, Opaque) or not is_sequence_op(split, "SplitToSequence"):
             return None
-        x, *lengths = graph.operands(sequence.node)
-        index, length = graph.constant(place), graph.constant(lengths[0]) if lengths else None
-        if x is None or index is None or length is None or length.shape != ():
+        x, lengths = graph.operand(sequence.node, 0), graph.operand(sequence.node, 1)
+        index, length = graph.constant(place), graph.constant(lengths)
+        if x is None or index is None or index.size != 1 or length is None or length.shape != ():
             return None
         return PickedPiece(
             x=x,

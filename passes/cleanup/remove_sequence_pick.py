@@ -41,9 +41,9 @@ class RemoveSequencePick(Rewrite[ListedValue]):
         """A SequenceAt, by a constant, of a SequenceConstruct."""
         if not is_sequence_op(graph.op(node), "SequenceAt"):
             return None
-        sequence, place = graph.operands(node)
+        sequence, place = graph.operand(node, 0), graph.operand(node, 1)
         index = graph.constant(place)
-        if sequence is None or index is None:
+        if sequence is None or index is None or index.size != 1:
             return None
         if not is_sequence_op(graph.producer(sequence), "SequenceConstruct"):
             return None

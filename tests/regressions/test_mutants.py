@@ -24,3 +24,25 @@ def test_a_gap_among_any_number_of_operands_is_refused(body: str) -> None:
 def test_a_convolution_of_no_axes_passes() -> None:
     result = optimize(model("y = Conv(x, w)"), verify=False)
     assert [node.op_type for node in result.proto.graph.node] == ["Conv"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "s = SplitToSequence <axis = 1> (x, two) y = SequenceAt(s, )",
+        "s = SplitToSequence <axis = 1> (, two) y = SequenceAt(s, two)",
+        "s = SplitToSequence <axis = 1> (x, two) y = SequenceAt(s, none)",
+        "s = SequenceConstruct(x, w) y = SequenceAt(s, )",
+        "s = SequenceConstruct(x, w) y = SequenceAt(s, none)",
+        "s = SequenceConstruct(x, , w) y = ConcatFromSequence <axis = 0> (s)",
+        "z = ConstantOfShape <value = float[2] {1, 2}> (one) y = Add(x, z)",
+    ],
+)
+def test_operands_and_numbers_that_are_not_there_end_in_no_fault(body: str) -> None:
+    constants = "one = Constant <value_ints = [1]> () two = Constant <value_int = 2> ()"
+    none = "none = Constant <value = int64[0] {}> ()"
+    try:
+        result = optimize(model(f"{constants} {none} {body}"), verify=False)
+    except InvalidModel:
+        return
+    assert result.proto.graph.node
