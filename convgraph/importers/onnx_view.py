@@ -50,9 +50,14 @@ class NodeView:
         return name in self.attributes
 
     def get(self, name: str, default: Any = None) -> Any:
-        """An attribute's value as Python has it (ints and floats as tuples)."""
-        attribute = self.attributes.get(name)
-        return default if attribute is None else attribute_value(attribute)
+        """An attribute's value as Python has it (ints and floats as tuples).
+
+        Raises InvalidModel for one of another kind than ONNX has it.
+        """
+        if name not in self.attributes:
+            return default
+        self._check_kind(name)
+        return attribute_value(self.attributes[name])
 
     def typed(
         self, *, done: Sequence[str] = (), operands: Sequence[Operand] | None = None, **given: Any
@@ -95,7 +100,6 @@ class NodeView:
 
     def _field(self, cls: type[Op], name: str, *, hint: Any) -> Any:
         value = self.get(name)
-        self._check_kind(name)
         if hint is DataType:
             if value not in DataType.__members__.values() or value == DataType.UNDEFINED:
                 raise InvalidModel(self.at, found=f"{name}={value}", expected="an element type ONNX has")

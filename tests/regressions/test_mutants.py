@@ -46,3 +46,11 @@ def test_operands_and_numbers_that_are_not_there_end_in_no_fault(body: str) -> N
     except InvalidModel:
         return
     assert result.proto.graph.node
+
+
+def test_an_attribute_of_another_kind_is_refused() -> None:
+    broken = model("y = Softmax <axis = 1> (x)")
+    broken.opset_import[0].version = 12
+    broken.graph.node[0].attribute[0].type = onnx.AttributeProto.GRAPH
+    with pytest.raises(InvalidModel, match="attribute axis of kind GRAPH"):
+        from_onnx(broken)
