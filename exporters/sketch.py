@@ -39,7 +39,7 @@ def _sketches(before: Graph, after: Graph) -> tuple[ModelProto, ModelProto]:
 
 
 def _said(model: ModelProto) -> Iterator[tuple[NodeProto, tuple[object, ...]]]:
-    """Each node, and what it does to what."""
+    """Each node that has a result, and what it does to what."""
     contents: dict[str, str | bytes] = {}
     for tensor in model.graph.initializer:
         name = tensor.name
@@ -48,7 +48,8 @@ def _said(model: ModelProto) -> Iterator[tuple[NodeProto, tuple[object, ...]]]:
     for node in model.graph.node:
         attributes = sorted(attribute.SerializeToString(deterministic=True) for attribute in node.attribute)
         operands = [contents.get(name, name) for name in node.input]
-        yield node, (node.domain, node.op_type, attributes, operands)
+        if node.output:
+            yield node, (node.domain, node.op_type, attributes, operands)
 
 
 def _sketched(tensor: Tensor, name: str, *, shared: AbstractSet[int]) -> TensorProto:

@@ -5,6 +5,7 @@ import pytest
 
 from convgraph.compiler.optimize import optimize
 from convgraph.errors import InvalidModel
+from convgraph.exporters.sketch import changed_nodes
 from convgraph.importers.onnx_model import from_onnx
 
 
@@ -54,3 +55,12 @@ def test_an_attribute_of_another_kind_is_refused() -> None:
     broken.graph.node[0].attribute[0].type = onnx.AttributeProto.GRAPH
     with pytest.raises(InvalidModel, match="attribute axis of kind GRAPH"):
         from_onnx(broken)
+
+
+def test_a_node_without_a_result_is_no_fault() -> None:
+    odd = model("n = own.Idle(x) y = Relu(x)")
+    odd.opset_import.add(domain="own", version=1)
+    odd.graph.node[0].output.clear()
+    graph = from_onnx(odd)
+    assert [node.op_type for node in changed_nodes(graph, from_onnx(model("y = Neg(x)")))] == ["Neg"]
+    assert not changed_nodes(graph, graph)
