@@ -162,7 +162,8 @@ class _GraphReader:
         constants = {
             i: Tensor(o) for i, o in enumerate(found.operands) if o is not None and not isinstance(o, int)
         }
-        slots = [operands[o] if isinstance(o, int) else None for o in found.operands]
+        given = dict(enumerate(operands))
+        slots = [given.get(o) if isinstance(o, int) else None for o in found.operands]
         types = [
             constants[i].type if i in constants else None if v is None else self.graph.type(v)
             for i, v in enumerate(slots)

@@ -64,3 +64,11 @@ def test_a_node_without_a_result_is_no_fault() -> None:
     graph = from_onnx(odd)
     assert [node.op_type for node in changed_nodes(graph, from_onnx(model("y = Neg(x)")))] == ["Neg"]
     assert not changed_nodes(graph, graph)
+
+
+def test_an_operand_that_is_not_there_but_has_axes_is_no_fault() -> None:
+    broken = model("y = ReduceSum <axes = [1]> (x)")
+    broken.opset_import[0].version = 12
+    broken.graph.node[0].input.clear()
+    with pytest.raises(InvalidModel, match="y"):
+        from_onnx(broken)
