@@ -136,7 +136,8 @@ def _tested(tree: Path, log: Path, arguments: list[str], only: set[str], work: i
         os._exit(pytest.ExitCode.INTERRUPTED)
     if only:
         passes.ALL = tuple(rewrite for rewrite in passes.ALL if rewrite.name in only)
-    status = pytest.main(["-q", "-x", "--tb=no", "-p", "no:cacheprovider", *arguments])
+    here = ("-o", "addopts=--import-mode=importlib")  # not side by side: this process has the fault
+    status = pytest.main(["-q", "-x", "--tb=no", "-p", "no:cacheprovider", *here, *arguments])
     sys.stdout.flush()
     os._exit(status)
 
