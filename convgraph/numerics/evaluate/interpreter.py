@@ -114,7 +114,7 @@ def _computed(
     if isinstance(op, Constant):
         return (widened(op.tensor.numpy()),)
     if isinstance(op, Input):
-        return (widened(_fed(graph, node, feeds)),)
+        return tuple(widened(_fed(graph, value, feeds)) for value in graph.results(node))
     operands = [None if operand is None else values[operand] for operand in graph.operands(node)]
     try:
         return arithmetic(op, operands, [graph.type(value) for value in graph.results(node)])
@@ -126,9 +126,9 @@ def _float64(op: Op, operands: Sequence[Array | None], types: Sequence[TensorTyp
     return evaluate_op(op, operands, outputs=len(types))
 
 
-def _fed(graph: Graph, node: int, feeds: Mapping[str, Array]) -> Array:
-    op, (value,) = graph.op(node), graph.results(node)
-    name = graph.value_name(value)
+def _fed(graph: Graph, value: Value, feeds: Mapping[str, Array]) -> Array:
+    """What is fed for one result of an Input; it has several in a region whose input has."""
+    op, name = graph.producer(value), graph.value_name(value)
     if name in feeds:
         return np.asarray(feeds[name])
     if not isinstance(op, Input) or op.default is None:
