@@ -30,12 +30,14 @@ from convgraph.passes.algebra.lower_interpolating_conv_transpose_to_resize impor
 from convgraph.passes.algebra.merge_added_constants import MergeAddedConstants
 from convgraph.passes.algebra.merge_parallel_branches import MergeParallelBranches
 from convgraph.passes.algebra.merge_sibling_convs import MergeSiblingConvs
+from convgraph.passes.algebra.move_function_before_resize import MoveFunctionBeforeResize
 from convgraph.passes.algebra.move_monotone_after_max_pool import MoveMonotoneAfterMaxPool
 from convgraph.passes.algebra.move_pointwise_conv_after_average_pool import MovePointwiseConvAfterAveragePool
 from convgraph.passes.algebra.move_pointwise_conv_before_resize import MovePointwiseConvBeforeResize
 from convgraph.passes.algebra.propagate_stride import PropagateStride
 from convgraph.passes.algebra.split_conv_along_split import SplitConvAlongSplit
 from convgraph.passes.algebra.split_conv_into_groups import SplitConvIntoGroups
+from convgraph.passes.algebra.split_conv_transpose_into_phases import SplitConvTransposeIntoPhases
 from convgraph.passes.algebra.split_depthwise_separable import SplitDepthwiseSeparable
 from convgraph.passes.algebra.split_spatially_separable import SplitSpatiallySeparable
 from convgraph.passes.approximate.split_low_rank_conv import SplitLowRankConv
@@ -127,6 +129,7 @@ from convgraph.passes.fusion.fuse_transposed_matmul_into_conv import FuseTranspo
 from convgraph.passes.fusion.fuse_transposed_scatters_into_concat import (
     FuseTransposedScattersIntoConcat,
 )
+from convgraph.passes.fusion.remove_reshapes_around_conv import RemoveReshapesAroundConv
 from convgraph.passes.fusion.remove_transposes_around import RemoveTransposesAround
 from convgraph.passes.lowering.lower_batchnorm_to_mul_and_add import LowerBatchnormToMulAndAdd
 from convgraph.passes.lowering.lower_conv_transpose_to_sub_pixel import LowerConvTransposeToSubPixel
@@ -143,8 +146,9 @@ from convgraph.passes.lowering.lower_space_to_depth_to_transpose import LowerSpa
 from convgraph.passes.lowering.split_conv_transpose_into_resize_and_conv import (
     SplitConvTransposeIntoResizeAndConv,
 )
-from convgraph.passes.pipeline import AnyRewrite, Application, Pipeline, Repeat, Trace
+from convgraph.passes.pipeline import Pipeline, Repeat
 from convgraph.passes.rewrite import Drop, PricedRewrite, Refusal, Requirement, Rewrite, requirement
+from convgraph.passes.trace import AnyRewrite, Application, Trace
 
 # A name on each line would take a third of the page.
 # fmt: off
@@ -178,13 +182,16 @@ __all__ = [
     "LowerGlobalAveragePoolToReduceMean", "LowerHardSigmoidToClip", "LowerHardSwishToHardSigmoid",
     "LowerInterpolatingConvTransposeToResize", "LowerLinearResizeToConv", "LowerPreluToRelu",
     "LowerResizeToExpand", "LowerSpaceToDepthToTranspose", "MergeAddedConstants", "MergeConcats",
-    "MergeParallelBranches", "MergeSiblingConvs", "MergeSlices", "MoveMonotoneAfterMaxPool",
+    "MergeParallelBranches", "MergeSiblingConvs", "MergeSlices", "MoveFunctionBeforeResize",
+    "MoveMonotoneAfterMaxPool",
     "MovePointwiseConvAfterAveragePool", "MovePointwiseConvBeforeResize", "Pipeline", "PricedRewrite",
     "PropagateStride", "Refusal", "RemoveConcatOfParts", "RemoveDropout", "RemoveIdentity",
     "RemoveIdleChoice", "RemoveIdleFunction", "RemoveIdleSampling", "RemoveNeutralConstant",
-    "RemoveOpposites", "RemoveSequencePick", "RemoveSplitOfConcat", "RemoveTransposesAround", "Repeat",
+    "RemoveOpposites", "RemoveReshapesAroundConv", "RemoveSequencePick", "RemoveSplitOfConcat",
+    "RemoveTransposesAround", "Repeat",
     "Requirement", "Rewrite", "ShareEqualConstants", "ShareEqualOperations", "SplitConvAlongSplit",
-    "SplitConvIntoGroups", "SplitConvTransposeIntoResizeAndConv", "SplitDepthwiseSeparable",
+    "SplitConvIntoGroups", "SplitConvTransposeIntoPhases", "SplitConvTransposeIntoResizeAndConv",
+    "SplitDepthwiseSeparable",
     "SplitLowRankConv", "SplitNearlyBoxedConvTranspose", "SplitNearlyDepthwiseSeparable",
     "SplitNearlySpatiallySeparable", "SplitSpatiallySeparable", "Trace", "requirement",
 ]
@@ -255,6 +262,7 @@ FOLDING: tuple[AnyRewrite, ...] = (
     FoldPreluIntoLeakyRelu(),
     *IDIOMS,
     FuseTransposedMatmulIntoConv(),
+    RemoveReshapesAroundConv(),
     FuseGatheredWindowsIntoConv(),
     FuseScatterIntoMaxUnpool(),
     FuseTransposedGatherIntoGather(),
@@ -288,6 +296,7 @@ ALGEBRA: tuple[AnyRewrite, ...] = (
     ComposeMatmuls(),
     AssociateMatmuls(),
     ComposeConvs(),
+    MoveFunctionBeforeResize(),
     MovePointwiseConvBeforeResize(),
     MovePointwiseConvAfterAveragePool(),
     DistributePointwiseConvOverConcat(),
@@ -324,7 +333,7 @@ FUSION: tuple[AnyRewrite, ...] = (
 )
 """Two operations become one: last, because little else takes a fused one apart again."""
 
-SETTLING: tuple[AnyRewrite, ...] = (MoveMonotoneAfterMaxPool(),)
+SETTLING: tuple[AnyRewrite, ...] = (MoveMonotoneAfterMaxPool(), SplitConvTransposeIntoPhases())
 """What pays only where fusing has left something."""
 
 LOWERING: tuple[AnyRewrite, ...] = (
@@ -364,7 +373,8 @@ EXACT: tuple[AnyRewrite | Repeat, ...] = (
     Repeat(*CLEANUP, *FOLDING),
     Repeat(*CLEANUP, *FOLDING, *ALGEBRA),
     Repeat(*FUSION),
-    Repeat(*SETTLING, PropagateStride()),  # past an activation that has moved, pixels may be skipped
+    # past an activation that has moved, pixels may be skipped; phases of a kernel need the same constants
+    Repeat(*SETTLING, PropagateStride(), ShareEqualConstants()),
 )
 """The same, and fewer multiplications: algebra starts from what is clean, and cleans up after itself."""
 

@@ -6,16 +6,15 @@ line of its docstring is the reason a user reads when it does not. ``apply`` may
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
-from convgraph.analysis.cost import Cost
-from convgraph.analysis.target import GenericTarget, Target
+from convgraph.analysis.target import GenericTarget, Price, Target
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph
-from convgraph.ir.ops import Op
+from convgraph.ir.ops import Constant, Input, Op
 
 Match = TypeVar("Match")
 Measure = Callable[[Graph], Any]
@@ -23,6 +22,9 @@ _Fact = TypeVar("_Fact", bound=Callable[..., bool])
 
 SAME_RESULTS = "the_results_stay_the_same"
 """The requirement that only running the model can check."""
+PRICE = "it_is_cheaper_on_the_target"
+"""The requirement that asks the target."""
+_FEW = 64  # readers of one value that lie beside it
 _CULPRIT = "The model's results stay the same; the comparison of this run found that here they did not."
 
 
@@ -90,8 +92,7 @@ class Rewrite(ABC, Generic[Match]):
     lowers, so that no two rewrites chase each other. ``after`` names rewrites that must not run later in a
     pipeline. ``exact`` is False for a rewrite that changes the function by more than rounding. ``lowers``
     names the operations that it spells with others, for devices that lack them, ``makes`` those that it may
-    bring into a model without any. ``needs_a_judge`` says that counts do not settle whether it pays: it is
-    left to targets whose costs predict time.
+    bring into a model without any.
     """
 
     name: ClassVar[str]
@@ -100,7 +101,6 @@ class Rewrite(ABC, Generic[Match]):
     exact: ClassVar[bool] = True
     lowers: ClassVar[tuple[type[Op], ...]] = ()
     makes: ClassVar[tuple[type[Op], ...]] = ()
-    needs_a_judge: ClassVar[bool] = False
     measure: ClassVar[Measure] = staticmethod(op_count)
 
     @abstractmethod
@@ -132,9 +132,11 @@ class Rewrite(ABC, Generic[Match]):
         lines = [line.strip() for line in doc.splitlines() if line.startswith("    ")]
         return "; ".join(lines)
 
-    def refusal(self, graph: Graph, match: Match, *, at: str) -> Refusal | None:
-        """The first requirement that does not hold for a match, or None when all do."""
+    def refusal(self, graph: Graph, match: Match, *, at: str, but: str = "") -> Refusal | None:
+        """The first requirement that does not hold for a match, the one named ``but`` aside; or None."""
         for name in _requirement_names(type(self)):
+            if name == but:
+                continue
             fact = getattr(self, name)
             if not fact(graph, match):
                 reason = _first_sentence(fact.__doc__ or "")
@@ -142,11 +144,25 @@ class Rewrite(ABC, Generic[Match]):
         return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a priced rewrite would change: what costs ``before`` on the target now, and what ``after`` it."""
+
+    before: Price
+    after: Price
+
+    @property
+    def saving(self) -> Price:
+        """How much less it is, figure by figure; the more the better."""
+        return tuple(old - new for old, new in zip(self.before, self.after, strict=True))
+
+
 @dataclass(frozen=True, kw_only=True)
 class PricedRewrite(Rewrite[Match]):
     """A rewrite that pays on some targets only: it is rehearsed on the region it replaces, and priced.
 
-    ``target`` None is the generic one, which counts.
+    The region is seen with as much around it as the target's prices depend on. ``target`` None is the generic
+    one, which counts.
     """
 
     target: Target | None = None
@@ -158,18 +174,50 @@ class PricedRewrite(Rewrite[Match]):
     @requirement
     def it_is_cheaper_on_the_target(self, graph: Graph, m: Match) -> bool:
         """The target finds the result cheaper than what it replaces."""
-        before, after = self.costs(graph, m)
-        return (self.target or GenericTarget()).prefers(after, before=before)
+        return self.pays(self.offer(graph, m))
 
-    def costs(self, graph: Graph, match: Match) -> tuple[Cost, Cost]:
-        """What the target says of the region to replace, and of what would stand in its place."""
-        target = self.target or GenericTarget()
-        region = graph.region(self.replaces(graph, match))
-        before = target.cost(region)
+    @property
+    def judge(self) -> Target:
+        """The target that prices it."""
+        return self.target or GenericTarget()
+
+    def pays(self, offer: Offer) -> bool:
+        """Whether the target takes an offer."""
+        return self.judge.prefers(offer.after, before=offer.before)
+
+    def offer(self, graph: Graph, match: Match) -> Offer:
+        """What it would change, by a rehearsal."""
+        region = graph.region(surroundings(graph, self.replaces(graph, match), steps=self.judge.around))
+        before = self.judge.prices(region)
         edit = Edit(region)
         self.apply(edit, match)
         edit.sweep()
-        return before, target.cost(region)
+        old, new = self.judge.change(self.judge.prices(region), before=before)
+        return Offer(before=old, after=new)
+
+
+def surroundings(graph: Graph, nodes: Iterable[int], *, steps: int, most: int | None = None) -> set[int]:
+    """These nodes and those up to ``steps`` from them, along the values that are computed; ``most`` in all.
+
+    A value with very many readers leads nowhere.
+    """
+    inside = dict.fromkeys(nodes)
+    ring = list(inside)
+    for _ in range(steps):
+        beside = dict.fromkeys(near for node in ring for near in neighbours(graph, node))
+        ring = [near for near in beside if near not in inside]
+        inside.update(dict.fromkeys(ring[: None if most is None else max(0, most - len(inside))]))
+        ring = [near for near in ring if near in inside]
+    return set(inside)
+
+
+def neighbours(graph: Graph, node: int) -> Iterator[int]:
+    """The nodes that compute what a node reads, or that read what it computes, in order."""
+    values = [value for value in graph.operands(node) if value is not None]
+    near = [value.node for value in values] + [
+        use.node for value in graph.results(node) if len(uses := graph.readers(value)) <= _FEW for use in uses
+    ]
+    return (node for node in near if not isinstance(graph.op(node), (Constant, Input)))
 
 
 @cache

@@ -60,6 +60,15 @@ def test_every_file_it_names_is_there(name: str) -> None:
     assert (ROOT / name).is_file()
 
 
+def test_the_results_are_those_recorded() -> None:
+    """The command that measures them prints them, asked for what is recorded."""
+    (command,) = re.findall(r"`(PYTHONPATH=tests python\s-m benchmarks\.suite[^`]*)`", README)
+    (shown,) = re.findall(r"<!-- suite -->\n(.*?)<!-- end of suite -->", README, flags=re.DOTALL)
+    done = run(["bash", "-c", f"{' '.join(command.split())} --table"], ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == shown
+
+
 def test_every_block_says_what_it_is() -> None:
     assert README.count("```") == 2 * len(BLOCKS)
     assert len(BLOCKS) >= 5

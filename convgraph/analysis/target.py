@@ -1,111 +1,147 @@
-"""What a graph is to be fast on, and what it says of the cost of a graph.
+"""What a graph is to be fast on, and what it says of the price of a graph.
 
 Whether a rewrite pays is asked here and nowhere else.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import ClassVar
 
-from convgraph.analysis.cost import NOTHING, Cost, graph_cost, node_cost
+from convgraph.analysis.cost import NOTHING, Cost, graph_cost, node_cost, types_at_assumed_sizes
+from convgraph.analysis.onnxruntime_cpu.predict import node_seconds
+from convgraph.analysis.onnxruntime_cpu.rates import Rates, committed
 from convgraph.errors import UnsupportedOp
 from convgraph.ir.graph import Graph
 
-_WIDE, _WORTH_GROUPS = 64, 3_000_000  # channels, MACs
-_BLOCKED, _FOURS, _IMAGE, _WORTH_A_MAP = 16, 4, 2, 18  # channels, channels, axes, MACs an element
+Price = tuple[float, ...]
+"""What a target charges: lower is better, compared from left to right; its unit is the target's own."""
+
+Prices = Mapping[int, Price]
+"""The price of each node of a graph."""
+
+MARGIN = 0.02  # of the predicted time: two ways that are as close as this, a prediction cannot tell apart
+_MICRO = 1e6
 
 
 class Target(ABC):
     """A device or runtime.
 
-    ``judges`` says that its costs predict time well enough to choose between two ways of computing the same,
-    when one does more of something and less of something else. A rewrite that needs such a judge stays off on
-    a target that is none.
+    ``nothing`` is its price for doing nothing; ``around`` is how many steps beyond some nodes it has to see
+    to price them.
     """
 
     name: ClassVar[str]
-    judges: ClassVar[bool]
+    nothing: ClassVar[Price]
+    around: ClassVar[int] = 0
 
     def cost(self, graph: Graph, nodes: Iterable[int] | None = None) -> Cost:
-        """What running the graph, or these of its nodes, costs: MACs, then bytes of memory traffic."""
+        """What running the graph, or these of its nodes, counts: MACs, then bytes of memory traffic."""
         if nodes is None:
             return graph_cost(graph)
         return sum((node_cost(graph, node) for node in nodes), NOTHING)
 
     @abstractmethod
-    def prefers(self, after: Cost, *, before: Cost) -> bool:
-        """Whether a change of cost from ``before`` to ``after`` is a gain here."""
+    def prices(self, graph: Graph) -> Prices:
+        """The price of each node, at ``assumed_sizes`` where the graph leaves sizes open."""
+
+    @abstractmethod
+    def prefers(self, after: Price, *, before: Price) -> bool:
+        """Whether it is a gain here to replace what costs ``before`` by what costs ``after``."""
+
+    @abstractmethod
+    def says(self, price: Price) -> str:
+        """A price in words, with its unit."""
+
+    def price(self, graph: Graph) -> Price:
+        """The price of running the graph once: the sum of its nodes'."""
+        return self._sum(self.prices(graph).values())
+
+    def change(self, after: Prices, *, before: Prices) -> tuple[Price, Price]:
+        """The prices before and after, each in all, of those nodes whose price is not the same in both."""
+        kept = {node for node, price in before.items() if after.get(node) == price}
+        old, new = ([p for n, p in prices.items() if n not in kept] for prices in (before, after))
+        return self._sum(old), self._sum(new)
 
     def runs(self, op_type: str) -> bool:
         """Whether the target has this ONNX operator."""
         return True
 
-    def is_faster_in_groups(self, *, channels: int, saved: int) -> bool:
-        """Whether a convolution gains by falling into groups of channels.
-
-        ``channels`` is how many it has on the side that has fewer, ``saved`` the MACs that it is spared.
-        """
-        return saved > 0
-
-    def is_faster_with_a_map(self, *, channels: int, rest: int, taps: int, axes: int) -> bool:
-        """Whether a convolution gains by adding a constant map in place of its constant channels.
-
-        It has so many ``channels`` as it is and ``rest`` without them, ``taps`` and spatial ``axes``.
-        """
-        return rest < channels
+    def _sum(self, prices: Iterable[Price]) -> Price:
+        return tuple(map(sum, zip(self.nothing, *prices, strict=True)))
 
 
 class GenericTarget(Target):
     """Any machine: fewer MACs are better, and at equal MACs fewer bytes."""
 
     name: ClassVar[str] = "generic"
-    judges: ClassVar[bool] = True
+    nothing: ClassVar[Price] = (0, 0)
 
-    def prefers(self, after: Cost, *, before: Cost) -> bool:
+    def prices(self, graph: Graph) -> Prices:
+        """MACs and bytes of each node."""
+        return _counts(graph)
+
+    def prefers(self, after: Price, *, before: Price) -> bool:
         """Whether MACs go down, or stay and bytes go down."""
         return after < before
 
+    def says(self, price: Price) -> str:
+        """Its MACs and bytes."""
+        macs, traffic = price
+        return f"{macs:,.0f} MACs and {traffic:,.0f} bytes"
+
 
 class OnnxruntimeCpu(Target):
-    """onnxruntime on a CPU, as yet without a cost model of its own.
+    """onnxruntime on a CPU, whose time on one thread is predicted (``convgraph.analysis.onnxruntime_cpu``).
 
-    Counts do not say what is faster there (a convolution with fewer MACs may well be the slower one), so only
-    a change that no count speaks against is taken for a gain.
+    What becomes of a node depends on those beside it: activations fuse, layouts change between neighbours.
     """
 
     name: ClassVar[str] = "onnxruntime-cpu"
-    judges: ClassVar[bool] = False
+    nothing: ClassVar[Price] = (0.0, 0, 0)
+    around: ClassVar[int] = 1
 
-    def prefers(self, after: Cost, *, before: Cost) -> bool:
-        """Whether MACs or bytes go down and neither goes up."""
-        return after != before and after.macs <= before.macs and after.bytes <= before.bytes
+    def __init__(self, rates: Rates | None = None) -> None:
+        self._measured = rates
 
-    def is_faster_in_groups(self, *, channels: int, saved: int) -> bool:
-        """Whether it has 64 channels on either side and is spared three million MACs.
+    @cached_property
+    def rates(self) -> Rates:
+        """How fast the machine is: as measured, or by the table that comes with convgraph."""
+        return self._measured or committed()
 
-        Measured with onnxruntime 1.31, one thread, between pointwise convolutions: from there on 1.0 to 5
-        times as fast at any number of groups, even where the channels have to change places before and after;
-        below, 0.7 to 2 times.
-        """
-        return channels >= _WIDE and saved >= _WORTH_GROUPS
+    def prices(self, graph: Graph) -> Prices:
+        """The seconds that each node takes, its MACs and its bytes."""
+        counts = _counts(graph)
+        return {node: (time, *counts[node]) for node, time in node_seconds(graph, self.rates).items()}
 
-    def is_faster_with_a_map(self, *, channels: int, rest: int, taps: int, axes: int) -> bool:
-        """Whether channels of images are 16 or more in fours without the constant ones, and not with them.
+    def prefers(self, after: Price, *, before: Price) -> bool:
+        """Whether the predicted time falls: by more than ``MARGIN``, or as MACs do and bytes do not rise."""
+        (seconds, macs, traffic), (was, macs_before, traffic_before) = after, before
+        no_count_rises = macs < macs_before and traffic <= traffic_before
+        return seconds < was * (1 if no_count_rises else 1 - MARGIN)
 
-        Only in fours do they stay in the blocked layout. Where 18 MACs an element are spared as well this was
-        1.1 to 1.8 times as fast, measured likewise; elsewhere, 0.8 to 1.3 times.
-        """
-        blocked = axes == _IMAGE and rest >= _BLOCKED and rest % _FOURS == 0 and channels % _FOURS != 0
-        return blocked and (channels - rest) * taps >= _WORTH_A_MAP
+    def says(self, price: Price) -> str:
+        """Its microseconds."""
+        return f"{price[0] * _MICRO:,.1f} µs"
 
 
 TARGETS: tuple[type[Target], ...] = (OnnxruntimeCpu, GenericTarget)
 
 
-def target_named(name: str) -> Target:
-    """The target with this name. Raises UnsupportedOp, which lists the names there are, for any other."""
-    for target in TARGETS:
-        if target.name == name:
-            return target()
-    known = ", ".join(target.name for target in TARGETS)
-    raise UnsupportedOp(f"target {name!r}", found="no target of this name", expected=f"one of {known}")
+def target_named(name: str, *, rates: Rates | None = None) -> Target:
+    """The target with this name; ``rates`` are those of a machine, None those that come with convgraph.
+
+    Raises UnsupportedOp, which lists the names there are, for any other name.
+    """
+    known: dict[str, Target] = {t.name: t for t in (OnnxruntimeCpu(rates), GenericTarget())}
+    if name not in known:
+        found, expected = "no target of this name", f"one of {', '.join(known)}"
+        raise UnsupportedOp(f"target {name!r}", found=found, expected=expected)
+    return known[name]
+
+
+def _counts(graph: Graph) -> dict[int, Price]:
+    """The MACs and bytes of each node."""
+    types = types_at_assumed_sizes(graph)
+    costs = ((node, node_cost(graph, node, types=types)) for node in graph.compute_nodes())
+    return {node: (cost.macs, cost.bytes) for node, cost in costs}

@@ -8,6 +8,7 @@ import click
 
 from convgraph.cli.files import model_source, read_report
 from convgraph.cli.options import names
+from convgraph.cli.terminal import progress
 from convgraph.compiler.culprit import drops
 from convgraph.compiler.explain import Account, Explanation, explain
 from convgraph.passes import Drop
@@ -28,6 +29,7 @@ _COLUMNS = 110
     help="As in optimize.",
 )
 @click.option("--target", default="onnxruntime-cpu", show_default=True, help="As in optimize.")
+@click.option("--calibrate", is_flag=True, help="As in optimize.")
 @click.option("--without", type=names, metavar="OP,OP", help="As in optimize.")
 @click.option(
     "--report",
@@ -41,6 +43,7 @@ def command(
     at: str | None,
     level: str,
     target: str,
+    calibrate: bool,
     without: tuple[str, ...] | None,
     report: str | None,
 ) -> int:
@@ -48,13 +51,16 @@ def command(
 
     Grouped by node, in the model's order. Nothing is written. NODE is the name of a node or of its result.
     """
-    told = explain(
-        model_source(model),
-        level="clean" if level == "clean" else "exact",
-        target=target,
-        without=without or (),
-        dropped=() if report is None else _dropped(read_report(report)),
-    )
+    with progress(wanted=calibrate) as tell:
+        told = explain(
+            model_source(model),
+            level="clean" if level == "clean" else "exact",
+            target=target,
+            calibrate=calibrate,
+            without=without or (),
+            dropped=() if report is None else _dropped(read_report(report)),
+            progress=tell,
+        )
     lines = _everything(told) if at is None else _one(told, at)
     click.echo("\n".join(lines))
     return 0

@@ -43,6 +43,7 @@ class Flags:
     out: str | None
     level: Literal["clean", "exact"]
     target: str
+    calibrate: bool
     passes: tuple[str, ...] | None
     skip: tuple[str, ...] | None
     without: tuple[str, ...] | None
@@ -90,6 +91,12 @@ class Flags:
     help="clean: cleanup and fusion. exact: also algebra and layout where the target gains.",
 )
 @click.option("--target", default="onnxruntime-cpu", show_default=True, help="What it is to be fast on.")
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="Predict times by the rates of this machine, measured once, in a minute or two, and kept. "
+    "[default: by a table that is the same everywhere]",
+)
 @click.option("--passes", type=names, metavar="A,B", help="Only these rewrites; none: a pure round trip.")
 @click.option("--skip", type=names, metavar="A,B", help="All rewrites but these.")
 @click.option(
@@ -221,6 +228,7 @@ def _optimized(flags: Flags) -> OptimizeResult:
             source,
             level=flags.level,
             target=flags.target,
+            calibrate=flags.calibrate,
             passes=flags.passes,
             skip=flags.skip or (),
             without=flags.without or (),

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from convgraph.analysis.census import node_label, node_name
-from convgraph.analysis.target import Target, target_named
+from convgraph.compiler.calibration.calibrate import target_for
+from convgraph.compiler.job import Progress
 from convgraph.compiler.runtime import lent
 from convgraph.compiler.selection import Level, available, select
 from convgraph.compiler.sources import Source, load
@@ -109,18 +110,21 @@ def explain(
     *,
     level: Level = "exact",
     target: str = "onnxruntime-cpu",
+    calibrate: bool = False,
     without: Sequence[str] = (),
     dropped: Sequence[Drop] = (),
+    progress: Progress | None = None,
 ) -> Explanation:
-    """Run the pipeline of a level on a model for its Trace alone; ``without`` as in ``optimize``.
+    """Run the pipeline of a level on a model for its Trace alone; ``calibrate``, ``without`` as in a run.
 
-    ``dropped`` are applications not to make, as in a run that found them at fault.
+    ``dropped`` are applications not to make, as in a run that found them at fault. ``progress`` is told how
+    far a calibration is.
 
     Nothing is compared or written. Raises InvalidModel when the source is not a valid model and UnsupportedOp
     for an unknown target or operator.
     """
     graph = load(source)
-    device = target_named(target)
+    device = target_for(target, calibrate=calibrate, progress=progress)
     options = {"target": device, "size_limit": SIZE_LIMIT, **lent()}
     pipeline = select(level=level, passes=None, skip=(), options=options, without=without)
     _, trace = pipeline.run(graph, dropped=dropped)
@@ -130,11 +134,11 @@ def explain(
     for refusal in trace.refusals:
         accounts.setdefault(refusal.at, Account(at=refusal.at, label="")).refusals.append(refusal)
     told = {at: account for at, account in accounts.items() if account.applications or account.refusals}
-    left_out = tuple(_left_out(pipeline, level=level, target=device))
+    left_out = tuple(_left_out(pipeline, level=level))
     return Explanation(graph=graph, pipeline=pipeline, accounts=told, left_out=left_out)
 
 
-def _left_out(pipeline: Pipeline, *, level: Level, target: Target) -> Iterator[Untried]:
+def _left_out(pipeline: Pipeline, *, level: Level) -> Iterator[Untried]:
     """The rewrites there are that a run leaves out."""
     tried = {rewrite.name for rewrite in pipeline}
     for rewrite in available().values():
@@ -144,8 +148,6 @@ def _left_out(pipeline: Pipeline, *, level: Level, target: Target) -> Iterator[U
             reason = "close, not equal: it takes an error budget"
         elif rewrite.lowers:
             reason = f"on request only: without {' or '.join(op.__name__ for op in rewrite.lowers)}"
-        elif rewrite.needs_a_judge and not target.judges:
-            reason = f"counts do not settle whether it pays, and {target.name} is no judge of time"
         else:
             reason = f"not part of the level {level}"
         yield Untried(rewrite=rewrite, reason=reason)

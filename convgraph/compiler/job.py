@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from convgraph.analysis.target import Target
 from convgraph.compiler.approximate import Budgeted, within_budget
 from convgraph.compiler.comparison import Comparison
 from convgraph.compiler.culprit import Culprit, CulpritSearch
@@ -98,6 +99,7 @@ class Job:
     source: Source
     model: FileFacts
     graph: Graph
+    target: Target
     pipeline: Pipeline
     out: Destination
     comparison: Comparison
@@ -211,6 +213,7 @@ class Job:
         return OptimizeResult(
             original=self.comparison.graph,
             graph=done.graph,
+            target=self.target,
             ready=made,
             trace=done.trace,
             approximated=done.budgeted,

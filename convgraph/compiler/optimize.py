@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import onnx
 
-from convgraph.analysis.target import target_named
+from convgraph.compiler.calibration.calibrate import target_for
 from convgraph.compiler.comparison import Comparison
 from convgraph.compiler.facts import facts_before
 from convgraph.compiler.job import Clock, Destination, Job, Progress
@@ -32,6 +32,7 @@ def optimize(
     *,
     level: Level = "exact",
     target: str = "onnxruntime-cpu",
+    calibrate: bool = False,
     passes: PassList | None = None,
     skip: Sequence[str] = (),
     without: Sequence[str] = (),
@@ -59,32 +60,31 @@ def optimize(
     """Rewrite a model into the same function with less work, and check that it is the same.
 
     ``source`` is a path, bytes, a file object, a ModelProto, a Graph (left untouched) or ``"demo:NAME"``.
-    ``passes`` and ``skip`` choose rewrites by name, ``without`` names operators to spell with others in the
-    end, ``stop_after`` replays the first N applications, ``size_limit`` (bytes) bounds each folded constant.
-    ``opset`` is that of the result, the model's own or a newer one. ``input_shapes`` fixes shapes by input
-    name, ``inputs`` and ``outputs`` cut the graph at values. Verification compares the model as read with
-    the result in onnxruntime, optimisations off, on ``trials`` seeded feeds or on ``feeds``, in
-    ``verify_timeout`` seconds; of weights over ``verify_memory`` bytes (what there is, when None), changed
-    regions one by one. Its outcome is reported, not raised; a rewrite at fault is looked for in as much time
-    again, and the run made anew without it, except with ``stop_after``. ``power``: an equal result is given
-    faults, to see whether they are caught: a sample, all (``"full"``) or none (``"off"``). ``custom_ops``
-    are shared libraries of operators. ``max_error`` is an error budget for approximations, relative to each
-    output's largest value, on the same feeds; ``rtol`` and ``atol`` are for the exact part. ``destination``
-    is where ``result.ready.settle()`` will put the result, ``external_data`` how, as in ``save``.
+    ``calibrate``: the target counts with rates measured here. ``passes`` and ``skip`` choose rewrites by
+    name, ``without`` operators to do without, ``stop_after`` the first N applications; ``size_limit`` (bytes)
+    bounds each folded constant. ``opset`` is the result's. ``input_shapes`` fixes shapes by input name,
+    ``inputs`` and ``outputs`` cut the graph. The result is compared with the model as read, in onnxruntime,
+    optimisations off, on ``trials`` seeded feeds or on ``feeds``, in ``verify_timeout`` seconds, of weights
+    over ``verify_memory`` bytes (None: what there is) by changed regions. The outcome is reported, not
+    raised; a rewrite at fault is looked for in as much time again, and left out, except with ``stop_after``.
+    ``power``: faults put in to be caught: a sample, all (``"full"``), none (``"off"``). ``custom_ops`` are
+    libraries of operators, ``max_error`` a budget for approximations, relative to each output's largest
+    value; ``rtol`` and ``atol`` are for the exact part. ``destination`` and ``external_data`` as in ``save``.
 
     Raises InvalidModel, UnsupportedOp (unknown rewrite, operator, target), NotLowered and PassFailed.
     """
     clock = Clock(progress=progress)
+    device = target_for(target, calibrate=calibrate, progress=progress)
     with clock.stage("import"), naming(source):
         edits = {"input_shapes": input_shapes, "inputs": inputs, "outputs": outputs}
         model = _Model.of(source, edits=edits, freeze_defaults=freeze_defaults, opset=opset)
-    options = {"target": target_named(target), "size_limit": size_limit, **lent()}
+    options = {"target": device, "size_limit": size_limit, **lent()}
     pipeline = select(level=level, passes=passes, skip=skip, options=options, without=without)
     near = approximations(passes=passes, skip=skip, options=options, budget=max_error)
     bounds = {"rtol": rtol, "atol": atol, "timeout": verify_timeout, "memory": verify_memory}
     run = model.comparison(trials=trials, feeds=feeds, **bounds)
     out = Destination.of(destination, external_data=external_data, apart=has_data_apart(model.graph))
-    job = model.job(pipeline=pipeline, out=out, comparison=run, power=power, clock=clock)
+    job = model.job(pipeline=pipeline, out=out, target=device, comparison=run, power=power, clock=clock)
     with custom_operators(custom_ops):
         return job.result(near, budget=max_error, without=without, stop_after=stop_after, verify=verify)
 

@@ -31,8 +31,9 @@ from convgraph.ir.ops import Constant, Input, Op
 from convgraph.ir.tensor import DataType
 from convgraph.numerics.compare import Disagreement, Verification
 from convgraph.numerics.session import Unverifiable
-from convgraph.passes.pipeline import Application, Occasion, Pipeline
+from convgraph.passes.pipeline import Pipeline
 from convgraph.passes.rewrite import Drop
+from convgraph.passes.trace import Application, Occasion
 
 _SPEED = 2e9  # multiplications a second, at least
 _RUNS = 4

@@ -13,7 +13,8 @@ from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Use, Value
 from convgraph.ir.ops import Constant, Input
 from convgraph.ir.tensor import DataType
-from convgraph.passes.pipeline import AnyRewrite, Occasion
+from convgraph.passes.rewrite import PRICE
+from convgraph.passes.trace import AnyRewrite, Occasion
 
 _REACHES = (2, 4, 8)  # edges around a node; what a rewrite of this house takes in is within four
 _MOST = 300  # nodes of a neighbourhood
@@ -69,7 +70,7 @@ def holds(rewrite: AnyRewrite, graph: Graph, node: int) -> bool:
     """Whether the rewrite is found at a node and every requirement of it holds."""
     try:
         match = rewrite.find(graph, node)
-        return match is not None and rewrite.refusal(graph, match, at="") is None
+        return match is not None and rewrite.refusal(graph, match, at="", but=PRICE) is None
     except _NOT_THERE:
         return False
 
@@ -78,7 +79,7 @@ def rewritten(rewrite: AnyRewrite, graph: Graph, node: int) -> Graph | None:
     """A copy of a graph with the rewrite applied at a node; None where it does not apply."""
     try:
         match = rewrite.find(graph, node)
-        if match is None or rewrite.refusal(graph, match, at="") is not None:
+        if match is None or rewrite.refusal(graph, match, at="", but=PRICE) is not None:
             return None
         result = graph.copy()
         edit = Edit(result, near=node)

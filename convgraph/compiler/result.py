@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import onnx
 
+from convgraph.analysis.target import Target
 from convgraph.compiler.approximate import Budgeted
 from convgraph.compiler.culprit import Culprit
 from convgraph.compiler.proof import Proof
@@ -20,8 +21,9 @@ from convgraph.report.summary import FileFacts
 class OptimizeResult:
     """What a run made of a model.
 
-    ``original`` is the graph as read (after shape overrides and cuts), ``graph`` the rewritten one and
-    ``ready`` its ONNX form, the very one that ``verification`` judged (None: not verified).
+    ``original`` is the graph as read (after shape overrides and cuts), ``graph`` the rewritten one, to be
+    fast on ``target``, and ``ready`` its ONNX form, the very one that ``verification`` judged (None: not
+    verified).
     ``approximated`` says what was approximated within an error budget (None: there was none), ``seconds`` how
     long each stage took. ``proof`` says which applications were proven (None: the result is not verified, or
     not equal). ``culprits`` are the applications of rewrites that made the model compute something
@@ -30,6 +32,7 @@ class OptimizeResult:
 
     original: Graph
     graph: Graph
+    target: Target
     ready: Ready
     trace: Trace
     approximated: Budgeted | None

@@ -5,7 +5,6 @@ from dataclasses import fields, replace
 from importlib.metadata import entry_points
 from typing import Any, Literal
 
-from convgraph.analysis.target import Target
 from convgraph.compiler.lacking import lowering
 from convgraph.errors import UnsupportedOp
 from convgraph.passes import ALL, APPROXIMATE, CLEAN, EXACT, AnyRewrite, Pipeline, Repeat
@@ -36,8 +35,8 @@ def select(
 ) -> Pipeline:
     """The pipeline of a run, without approximations: those are for ``approximations``.
 
-    ``passes`` None is the whole pipeline of the level, as far as the target can judge it. Names narrow it,
-    keeping its order, and add what it lacks at the end; ``("none",)`` is empty. Rewrites and Repeats among
+    ``passes`` None is the whole pipeline of the level. Names narrow it, keeping its order, and add what it
+    lacks at the end; ``("none",)`` is empty. Rewrites and Repeats among
     them make a pipeline of exactly those entries, in that order. ``options`` go to the rewrites with fields
     of these names (``size_limit``, ``runtime``, ``target``), unless they were given values of their own.
     Rewrites that spell the operators ``without`` with others run together after all, and then the pipeline
@@ -47,7 +46,7 @@ def select(
     known = available()
     _check_names((name for name in (*(passes or ()), *skip) if isinstance(name, str)), known)
     if passes is None:
-        chosen = Pipeline(LEVELS[level]).without(_undecided(options.get("target")))
+        chosen = Pipeline(LEVELS[level])
     elif all(isinstance(entry, str) for entry in passes):
         exact = [str(entry) for entry in passes if entry != NONE and known[str(entry)].exact]
         chosen = _named(exact, level=level, known=known)
@@ -69,8 +68,7 @@ def approximations(
 ) -> tuple[Approximation[Any], ...]:
     """The approximations of a run, to be chosen from within the error budget.
 
-    ``passes`` None stands for all that save multiplications, a list for those in it. The target of the
-    ``options`` has a say where it judges; where it does not, multiplications count. Raises UnsupportedOp for
+    ``passes`` None stands for all that save multiplications, a list for those in it. Raises UnsupportedOp for
     an approximation that is asked for without a budget, and for any other rewrite that is not exact.
     """
     if budget is not None and not budget > 0:
@@ -83,8 +81,7 @@ def approximations(
         _check_inexact(chosen, budget=budget)
     if budget is None:
         return ()
-    given = {name: option for name, option in options.items() if name != "target" or _judges(option)}
-    kept = (_given(rewrite, given) for rewrite in chosen if rewrite.name not in skip)
+    kept = (_given(rewrite, options) for rewrite in chosen if rewrite.name not in skip)
     return tuple(rewrite for rewrite in kept if isinstance(rewrite, Approximation))
 
 
@@ -101,15 +98,6 @@ def _check_inexact(rewrites: Iterable[AnyRewrite], *, budget: float | None) -> N
             found = "an approximation without an error budget"
             expected = "--allow-approximate --max-error E, or max_error=E"
             raise UnsupportedOp(rewrite.name, found=found, expected=expected)
-
-
-def _undecided(target: object) -> list[str]:
-    """The rewrites that wait for a target that judges; by name they can be asked for all the same."""
-    return [] if _judges(target) else [rewrite.name for rewrite in ALL if rewrite.needs_a_judge]
-
-
-def _judges(target: object) -> bool:
-    return not isinstance(target, Target) or target.judges
 
 
 def _named(names: Sequence[str], *, level: Level, known: dict[str, AnyRewrite]) -> Pipeline:

@@ -62,9 +62,14 @@ class OutOfMemory(Spent):
     """A model that did not fit into the memory there was."""
 
 
+def runtime_version() -> str:
+    """The version of onnxruntime."""
+    return str(onnxruntime.__version__)
+
+
 def runtime_name() -> str:
     """The runtime and its version, as reports name it."""
-    return f"onnxruntime {onnxruntime.__version__}"
+    return f"onnxruntime {runtime_version()}"
 
 
 class Session:
@@ -72,8 +77,8 @@ class Session:
 
     ``optimized`` turns on every graph optimisation of the runtime, as in deployment; without it the model is
     executed node by node as written. ``deadline`` is a time of ``time.monotonic`` after which loading is
-    given up. ``at`` is what messages call the model. Raises Unverifiable, with the runtime's own reason in
-    one line, when the model does not load.
+    given up. ``at`` is what messages call the model, ``kept`` a file for what the runtime makes of it. Raises
+    Unverifiable, with the runtime's own reason in one line, when the model does not load.
     """
 
     def __init__(
@@ -84,9 +89,11 @@ class Session:
         threads: int = 1,
         deadline: float | None = None,
         at: str = "model",
+        kept: str = "",
     ) -> None:
         self.at = at
         options = _options(optimized=optimized, threads=threads)
+        options.optimized_model_filepath = kept
         try:
             self._session = _loaded(source, options, deadline=deadline, at=at)
         except Unverifiable as error:
@@ -118,6 +125,22 @@ class Session:
         stop = _alarm(deadline, partial(_terminate, options), at=self.at)
         with _reported(self.at, "a run to the end", deadline=deadline), stop:
             return dict(zip(names, self._results(feeds, names, options), strict=True))
+
+    def prepared(self, feeds: Mapping[str, Array]) -> Callable[[], object]:
+        """The run of these inputs, into memory of its own: nothing but the run itself, to be timed.
+
+        Runs it once. Raises Unverifiable, with the runtime's own reason, when that fails.
+        """
+        binding = self._session.io_binding()
+        with _reported(self.at, "a run to the end", deadline=None):
+            for name, array in feeds.items():
+                binding.bind_ortvalue_input(name, _ort_value(array))
+            for name in self.output_names:
+                binding.bind_output(name)
+            self._session.run_with_iobinding(binding)
+            for name, result in zip(self.output_names, binding.get_outputs(), strict=True):
+                binding.bind_ortvalue_output(name, result)
+        return partial(self._session.run_with_iobinding, binding)
 
     def _results(
         self, feeds: Mapping[str, Result], names: list[str], options: onnxruntime.RunOptions
@@ -207,6 +230,7 @@ def _options(*, optimized: bool, threads: int) -> onnxruntime.SessionOptions:
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimized else levels.ORT_DISABLE_ALL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads are idle
     options.log_severity_level = _SILENT
     return options
 

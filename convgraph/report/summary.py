@@ -17,14 +17,16 @@ from rich.text import Text
 
 from convgraph.analysis.cost import Cost, graph_cost, parameters
 from convgraph.analysis.infer import assumed_sizes
+from convgraph.analysis.onnxruntime_cpu.rates import committed
+from convgraph.analysis.target import OnnxruntimeCpu, Target
 from convgraph.compiler.approximate import Approximated, Budgeted
 from convgraph.compiler.culprit import Culprit
 from convgraph.compiler.proof import Proof
 from convgraph.ir.graph import Graph
 from convgraph.numerics.compare import OutputComparison, Verification
 from convgraph.numerics.verdict import Boundaries
-from convgraph.passes.pipeline import Application, Trace
 from convgraph.passes.rewrite import Refusal
+from convgraph.passes.trace import Application, Trace
 from convgraph.report.layers import counted_at
 from convgraph.report.power import power_summary
 from convgraph.report.proof import proof_summary
@@ -53,6 +55,10 @@ class Run(Protocol):
     @property
     def original(self) -> Graph:
         """What the run started from."""
+
+    @property
+    def target(self) -> Target:
+        """What it is to be fast on."""
 
     @property
     def trace(self) -> Trace:
@@ -105,6 +111,7 @@ def summary(result: Run) -> dict[str, object]:
         "convgraph": _version("convgraph"),
         "onnxruntime": _version("onnxruntime"),
         "machine": _machine(),
+        "target": _target(result.target),
         "assumed_sizes": assumed_sizes(result.original),
         "model": _model(result.original, result.model),
         "optimized": _model(result.graph, result.optimized),
@@ -151,6 +158,29 @@ def peak_rss_bytes() -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if platform.system() == "Darwin" else peak * 1024  # kilobytes everywhere but on macOS
+
+
+def processor() -> str | None:
+    """The processor's model name, where Linux tells it; ``platform.processor`` is empty there."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            names = (line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+            return next(names, None)
+    except OSError:
+        return platform.processor() or None
+
+
+def _target(target: Target) -> dict[str, object]:
+    """The target by name, and whose rates it counts with, where it has any."""
+    if not isinstance(target, OnnxruntimeCpu):
+        return {"name": target.name, "rates": None, "machine": None, "onnxruntime": None}
+    rates = target.rates
+    return {
+        "name": target.name,
+        "rates": "committed" if rates == committed() else "measured",
+        "machine": rates.machine,
+        "onnxruntime": rates.runtime,
+    }
 
 
 def _model(graph: Graph, file: FileFacts | None) -> dict[str, object]:
@@ -263,20 +293,10 @@ def _machine() -> dict[str, object]:
     return {
         "system": platform.system(),
         "architecture": platform.machine(),
-        "processor": _processor(),
+        "processor": processor(),
         "cpus": os.cpu_count(),
         "python": platform.python_version(),
     }
-
-
-def _processor() -> str | None:
-    """The processor's model name, where Linux tells it; ``platform.processor`` is empty there."""
-    try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
-            names = (line.partition(":")[2].strip() for line in file if line.startswith("model name"))
-            return next(names, None)
-    except OSError:
-        return platform.processor() or None
 
 
 def _version(package: str) -> str | None:

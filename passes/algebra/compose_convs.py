@@ -1,13 +1,14 @@
 """Make one convolution of two in a row.
 
     conv(conv(x, W, b), V, c)  ->  conv(x, V ∗ W, V·b + c)
+    conv(conv(x, W, b), V, c; pads q)  ->  conv(x, V ∗ W, c) + m        m = conv(b everywhere, V; pads q)
     (V ∗ W)[o, a, n]  =  Σ V[o, m, i] · W[m, a, j]   over all m and all i, j with s·e·i + d·j = n
 
 m are the channels between, s and d the stride and the dilation of the first, e the dilation of the second.
 Pads become p + s·q, strides multiply; the groups that both have in common stay. The second convolution's
-padding, q, is zeros, where the first would go on computing: so there is none, or the first gives zeros beyond
-its border anyway. It does without a bias when no window out there reaches the image, as every 1×1's does.
-Exact in real arithmetic; floating point differs by reassociation only.
+padding, q, is zeros, where the first would go on computing: so there is none, or no window out there reaches
+the image, as no 1×1's does. A bias would go on, too: what it adds where the second meets fewer of it is then
+a map of known size, m. Exact in real arithmetic; floating point differs by reassociation only.
 """
 
 from collections.abc import Iterator
@@ -20,8 +21,9 @@ import numpy as np
 from convgraph.analysis.cost import node_cost
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Conv, Op
+from convgraph.ir.ops import Add, Conv, Op
 from convgraph.ir.tensor import Array
+from convgraph.passes.algebra.border import border_map, is_blank_beyond, known_sizes, map_bytes
 from convgraph.passes.algebra.outer_taps import convolution, known_pads
 from convgraph.passes.algebra.tap_grid import blocks, common_step, flat, places
 from convgraph.passes.fusion.after_convolution import is_finite, weights
@@ -75,6 +77,8 @@ class ComposeConvs(PricedRewrite[ConvChain]):
     roots: ClassVar[tuple[type[Op], ...]] = (Conv,)
     measure: ClassVar[Measure] = staticmethod(target_cost)
 
+    size_limit: int = 1 << 20
+
     def find(self, graph: Graph, node: int) -> ConvChain | None:
         """A convolution of a convolution; together no more multiplications than apart."""
         between = graph.operand(node, 0)
@@ -105,25 +109,28 @@ class ComposeConvs(PricedRewrite[ConvChain]):
         return all(known_pads(graph, conv) is not None for conv in (m.first, m.second))
 
     @requirement
-    def the_first_is_zero_where_the_second_pads(self, graph: Graph, m: ConvChain) -> bool:
-        """The second has no padding, or the first has no bias and sees only zeros beyond its border."""
-        before, after = known_pads(graph, m.first), known_pads(graph, m.second)
-        assert before is not None
+    def no_window_beyond_the_border_meets_the_image(self, graph: Graph, m: ConvChain) -> bool:
+        """The second has no padding, or the first sees only zeros beyond its border."""
+        after = known_pads(graph, m.second)
         assert after is not None
-        if max(after, default=0) <= 0:
-            return True
-        bias, rank = weights(graph, m.first)[2], len(after) // 2
-        blank = all(
-            (after[n] <= 0 or axis.reach < axis.stride + before[n])
-            and (after[n + rank] <= 0 or axis.reach <= before[n + rank])
-            for n, axis in enumerate(_axes(graph, m))
-        )
-        return blank and (bias is None or not bias.any())
+        return is_blank_beyond(graph, m.first, after)
+
+    @requirement
+    def the_sizes_are_known(self, graph: Graph, m: ConvChain) -> bool:
+        """The second has no padding, the first no bias, or the spatial sizes are numbers."""
+        return not _takes_a_map(graph, m) or known_sizes(graph, Value(m.first, 0)) is not None
+
+    @requirement
+    def the_map_is_small(self, graph: Graph, m: ConvChain) -> bool:
+        """What the bias makes at the borders is a map of at most ``size_limit`` bytes."""
+        size = map_bytes(graph, Value(m.second, 0))
+        return not _takes_a_map(graph, m) or (size is not None and size <= self.size_limit)
 
     @requirement
     def the_new_weights_are_finite(self, graph: Graph, m: ConvChain) -> bool:
         """The new weight and bias stay within the range of their element type."""
-        return all(is_finite(array) for array in _composed(graph, m) if array is not None)
+        added = [_map(graph, m)] if _takes_a_map(graph, m) else []
+        return all(is_finite(array) for array in (*_composed(graph, m), *added) if array is not None)
 
     def replaces(self, graph: Graph, match: ConvChain) -> tuple[int, ...]:
         """Both convolutions."""
@@ -137,7 +144,7 @@ class ComposeConvs(PricedRewrite[ConvChain]):
         before, after = known_pads(graph, m.first), known_pads(graph, m.second)
         assert before is not None
         assert after is not None
-        leaps = [axis.stride for axis in axes] * 2
+        leaps, mapped = [axis.stride for axis in axes] * 2, _takes_a_map(graph, m)
         op = replace(
             last,
             strides=tuple(axis.stride * axis.next_stride for axis in axes),
@@ -145,15 +152,19 @@ class ComposeConvs(PricedRewrite[ConvChain]):
             pads=tuple(p + s * q for p, s, q in zip(before, leaps, after, strict=True)),
             group=_groups(graph, m),
             auto_pad="NOTSET",
+            activation=None if mapped else last.activation,
         )
         weight, new_bias = _composed(graph, m)
-        operands = (
+        operands = [
             graph.operand(m.first, 0),
             edit.constant(weight, like=old_weight),
             bias if new_bias is None else edit.constant(new_bias, like=bias or old_weight),
-            *rest[1:],
-        )
-        edit.replace(Value(m.second, 0), edit.add(op, *operands, like=m.second))
+        ]
+        y = edit.add(op, *operands, *(() if mapped else rest[1:]), like=m.second)
+        if mapped:
+            y = edit.add(Add(), y, edit.constant(_map(graph, m), name="border_map"))
+            y = y if last.activation is None else edit.add(last.activation, y, *rest[1:])
+        edit.replace(Value(m.second, 0), y)
 
 
 def _shape(graph: Graph, conv: int) -> tuple[int, ...] | None:
@@ -183,6 +194,28 @@ def _numbers(graph: Graph, m: ConvChain) -> int:
     return second[0] * inside * int(np.prod([axis.size for axis in _axes(graph, m)]))
 
 
+def _takes_a_map(graph: Graph, m: ConvChain) -> bool:
+    """Whether a bias of the first is not the same in all windows of the second."""
+    bias = weights(graph, m.first)[2]
+    return bias is not None and bool(bias.any()) and max(known_pads(graph, m.second) or (0,)) > 0
+
+
+def _map(graph: Graph, m: ConvChain) -> Array:
+    """What the first's bias adds to each output element."""
+    op, sizes, pads = (
+        convolution(graph, m.second),
+        known_sizes(graph, Value(m.first, 0)),
+        known_pads(graph, m.second),
+    )
+    (_, _, shift), (_, outer, _) = (weights(graph, conv) for conv in (m.first, m.second))
+    assert sizes is not None
+    assert pads is not None
+    assert shift is not None
+    still = replace(op, pads=pads, auto_pad="NOTSET", activation=None)
+    with np.errstate(over="ignore", invalid="ignore"):  # refused as not finite
+        return border_map(still, shift.astype(np.float64), outer, sizes=sizes).astype(outer.dtype)
+
+
 def _composed(graph: Graph, m: ConvChain) -> tuple[Array, Array | None]:
     """The new weight, and the new bias where it changes."""
     (first, inner, shift), (second, outer, bias) = (weights(graph, conv) for conv in (m.first, m.second))
@@ -191,7 +224,7 @@ def _composed(graph: Graph, m: ConvChain) -> tuple[Array, Array | None]:
     mixed = blocks(outer, group=second.group, into=into)
     with np.errstate(over="ignore", invalid="ignore"):  # refused as not finite
         weight = flat(_convolved(taps, mixed, _axes(graph, m))).astype(outer.dtype)
-        if shift is None or not shift.any():
+        if shift is None or not shift.any() or _takes_a_map(graph, m):
             return weight, None
         summed = mixed.sum(axis=tuple(range(3, mixed.ndim)))
         added = (summed @ shift.astype(np.float64).reshape(into, -1, 1)).reshape(-1)

@@ -67,7 +67,7 @@ class LowerConvTransposeOfPixelToConv(SpellsConvTranspose):
         axes = zip(axes_of(graph, m.conv), out, strict=True)
         parts = [axis.of_pixel(size) for axis, size in axes]
         inside = takes_activation(graph, m.conv)
-        y = phases(edit, m.conv, x=x, parts=parts, weight=weight, activated=inside, like=m.conv)
+        y = phases(edit, m.conv, x=x, parts=parts, weight=weight, activated=inside, known={})
         shape = np.array([0, output_channels(transposed(graph, m.conv), weight.shape), *out])
         settle(edit, m.conv, edit.add(Reshape(), y, edit.constant(shape)), activated=inside)
 

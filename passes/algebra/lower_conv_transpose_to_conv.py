@@ -32,7 +32,6 @@ class LowerConvTransposeToConv(LowersConvTranspose, PricedRewrite[TransposedConv
     """Spell a transposed convolution of stride 1 as a convolution."""
 
     name: ClassVar[str] = "lower-conv-transpose-to-conv"
-    needs_a_judge: ClassVar[bool] = True
     measure: ClassVar[Measure] = staticmethod(target_cost)
 
     def find(self, graph: Graph, node: int) -> TransposedConv | None:

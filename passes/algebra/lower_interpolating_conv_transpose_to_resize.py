@@ -46,7 +46,6 @@ class LowerInterpolatingConvTransposeToResize(LowersConvTranspose, PricedRewrite
 
     name: ClassVar[str] = "lower-interpolating-conv-transpose-to-resize"
     makes: ClassVar[tuple[type[Op], ...]] = (Resize,)
-    needs_a_judge: ClassVar[bool] = True
     measure: ClassVar[Measure] = staticmethod(target_cost)
 
     def find(self, graph: Graph, node: int) -> TransposedConv | None:

@@ -14,6 +14,7 @@ from typing import ClassVar
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import AveragePool, Conv, GlobalAveragePool, Op, ReduceMean, Squeeze
+from convgraph.passes.algebra.border import windows_fit
 from convgraph.passes.algebra.outer_taps import convolution
 from convgraph.passes.algebra.pointwise import BesideConv, MovePointwiseConv
 from convgraph.passes.rewrite import requirement
@@ -48,7 +49,7 @@ class MovePointwiseConvAfterAveragePool(MovePointwiseConv[BesideConv]):
 
     @requirement
     def the_bias_is_not_averaged_with_padding(self, graph: Graph, m: BesideConv) -> bool:
-        """No zeros of a padding are counted, or there is no bias that they would weaken."""
+        """No zeros are counted beyond the border, or there is no bias that they would weaken."""
         op, x = graph.op(m.other.node), graph.type(Value(m.conv, 0))
         bias = graph.operand(m.conv, 2)
         constant = graph.constant(bias)
@@ -57,7 +58,7 @@ class MovePointwiseConvAfterAveragePool(MovePointwiseConv[BesideConv]):
         if not isinstance(op, AveragePool) or not op.count_include_pad:
             return True
         pads = op.padded_explicitly(x)
-        return pads is not None and not any(pads)
+        return pads is not None and not any(pads) and not op.ceil_mode and windows_fit(op, x, pads)
 
     def apply(self, edit: Edit, m: BesideConv) -> None:
         """Put the pool on what the convolution reads, and the convolution after it."""

@@ -1,12 +1,13 @@
 """Do not compute the pixels that every reader skips.
 
     conv(x, W, b; stride s)[::t, ::t]  ->  conv(x, W, b; stride s·t)
-    f(x, y)[::t, ::t]  ->  f(x[::t, ::t], y[::t, ::t])        f pointwise
+    f(x, y)[::t, ::t]  ->  f(x[::t, ::t], y[::t, ::t])        f pointwise, or a Concat of channels
 
-[::t] takes every t-th pixel: a 1×1 convolution of stride t, which keeps stride 1, a pool of one pixel or a
-Slice with steps, which go. Step by step the stride wanders up to the first operation that has other readers;
-in front of what is pointwise it waits as a MaxPool of one pixel. Residual networks begin their stages with
-such convolutions (He et al., Deep Residual Learning, 2016): the block before then computes a quarter. Exact.
+[::t] takes every t-th pixel: a 1×1 convolution of stride t, which keeps stride 1, a pool of one pixel, a
+Slice with steps or a Resize to 1/t that copies pixels, which go. Step by step the stride wanders up to the
+first operation that has other readers; in front of what is pointwise it waits as a MaxPool of one pixel.
+Residual networks begin their stages with such convolutions (He et al., Deep Residual Learning, 2016): the
+block before then computes a quarter. Exact.
 """
 
 from dataclasses import dataclass, replace
@@ -14,10 +15,25 @@ from typing import ClassVar
 
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Use, Value
-from convgraph.ir.ops import Activation, AveragePool, Binary, Conv, MaxPool, Op, Slice, Unary, Variadic
+from convgraph.ir.ops import (
+    Activation,
+    AveragePool,
+    BatchNormalization,
+    Binary,
+    Concat,
+    Conv,
+    MaxPool,
+    Op,
+    Resize,
+    Slice,
+    Unary,
+    Variadic,
+)
 from convgraph.ir.ops.layout import FAR, Cut
+from convgraph.ir.tensor import Dim
 from convgraph.passes.algebra.outer_taps import known_pads
 from convgraph.passes.algebra.pointwise import reads_single_pixels
+from convgraph.passes.algebra.repeated import scales_of
 from convgraph.passes.cleanup.slices import constant_cuts
 from convgraph.passes.rewrite import Measure, PricedRewrite, requirement, target_cost
 
@@ -38,11 +54,21 @@ class PropagateStride(PricedRewrite[SkippedPixels]):
     """Do not compute the pixels that every reader skips."""
 
     name: ClassVar[str] = "propagate-stride"
-    roots: ClassVar[tuple[type[Op], ...]] = (Conv, Activation, Unary, Binary, Variadic)
+    roots: ClassVar[tuple[type[Op], ...]] = (
+        Conv,
+        Activation,
+        Unary,
+        Binary,
+        Variadic,
+        BatchNormalization,
+        Concat,
+    )
     measure: ClassVar[Measure] = staticmethod(target_cost)
 
     def find(self, graph: Graph, node: int) -> SkippedPixels | None:
         """A convolution or pointwise operation that is read by takers of every t-th pixel only."""
+        if not _keeps_pixels_apart(graph, node):
+            return None
         uses = graph.readers(Value(node, 0))
         strides = {_taken(graph, use) for use in uses}
         first = next(iter(strides), None)
@@ -87,6 +113,14 @@ class PropagateStride(PricedRewrite[SkippedPixels]):
             edit.replace(Value(reader, 0), _read(edit, reader, y))
 
 
+def _keeps_pixels_apart(graph: Graph, node: int) -> bool:
+    """Whether an operation of the roots is a convolution, or makes a pixel of the pixels in its place."""
+    op, rank = graph.op(node), graph.type(Value(node, 0)).rank
+    if isinstance(op, BatchNormalization):
+        return not op.training_mode
+    return not isinstance(op, Concat) or (rank is not None and op.axis % rank < 2)
+
+
 def _read(edit: Edit, reader: int, y: Value) -> Value:
     """What a reader makes of the pixels it used to take."""
     op = edit.graph.op(reader)
@@ -109,7 +143,29 @@ def _taken(graph: Graph, use: Use) -> Strides | None:
         indices = any(graph.readers(v) or graph.is_output(v) for v in graph.results(use.node)[1:])
         single = {*op.kernel_shape} == {1} and not any(op.pads) and op.auto_pad in ("NOTSET", "VALID")
         return op.strides if single and not indices else None
+    if isinstance(op, Resize):
+        return _thinned(graph, use.node, op)
     return _steps(graph, use.node) if isinstance(op, Slice) else None
+
+
+def _thinned(graph: Graph, node: int, op: Resize) -> Strides | None:
+    """The strides at which a Resize copies pixels of axes whose sizes are known multiples of them.
+
+    Powers of two alone: at others the places of pixels, computed as floats, are rounded.
+    """
+    image, scales = graph.operand(node, 0), scales_of(graph, node, op)
+    assert image is not None
+    copies = op.mode == "nearest" and op.coordinate_transformation_mode == "asymmetric"
+    if not copies or scales is None or scales[:2] != [1, 1]:
+        return None
+    strides = [round(1 / scale) if 0 < scale <= 1 else 0 for scale in scales]
+    sizes = zip(graph.type(image).shape or (), strides, scales, strict=True)
+    return tuple(strides[2:]) if all(_divides(*axis) for axis in sizes) else None
+
+
+def _divides(size: Dim, stride: int, scale: float) -> bool:
+    whole = stride == 1 or (stride > 1 and isinstance(size, int) and size % stride == 0)
+    return whole and stride & (stride - 1) == 0 and stride * scale == 1
 
 
 def _steps(graph: Graph, node: int) -> Strides | None:
@@ -127,8 +183,10 @@ def _steps(graph: Graph, node: int) -> Strides | None:
 
 def _combined(graph: Graph, m: SkippedPixels) -> list[Value]:
     """The operands that are combined pixel by pixel: of a convolution those of its activation."""
-    first = 3 if isinstance(graph.op(m.node), Conv) else 0
-    return [value for value in graph.operands(m.node)[first:] if value is not None]
+    op, operands = graph.op(m.node), graph.operands(m.node)
+    mine = operands[3:] if isinstance(op, Conv) else operands
+    mine = operands[:1] if isinstance(op, BatchNormalization) else mine
+    return [value for value in mine if value is not None]
 
 
 def _is_pixel(graph: Graph, m: SkippedPixels, value: Value) -> bool:

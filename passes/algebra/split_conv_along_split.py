@@ -38,7 +38,6 @@ class SplitConvAlongSplit(PricedRewrite[SplitConv]):
     name: ClassVar[str] = "split-conv-along-split"
     roots: ClassVar[tuple[type[Op], ...]] = (Split,)
     measure: ClassVar[Measure] = staticmethod(target_cost)
-    needs_a_judge: ClassVar[bool] = True
 
     def find(self, graph: Graph, node: int) -> SplitConv | None:
         """A Split of a convolution's channels into pieces of known size, none empty."""

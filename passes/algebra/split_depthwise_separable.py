@@ -50,7 +50,6 @@ class SplitDepthwiseSeparable(LooksIntoWeight[SeparableConv], PricedRewrite[Sepa
 
     name: ClassVar[str] = "split-depthwise-separable"
     roots: ClassVar[tuple[type[Op], ...]] = (Conv,)
-    needs_a_judge: ClassVar[bool] = True
 
     def find(self, graph: Graph, node: int) -> SeparableConv | None:
         """A convolution whose input channels' parts of the weight all lack full rank."""

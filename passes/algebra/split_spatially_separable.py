@@ -59,7 +59,6 @@ class SplitSpatiallySeparable(LooksIntoWeight[SpatiallySeparableConv], PricedRew
 
     name: ClassVar[str] = "split-spatially-separable"
     roots: ClassVar[tuple[type[Op], ...]] = (Conv,)
-    needs_a_judge: ClassVar[bool] = True
 
     def find(self, graph: Graph, node: int) -> SpatiallySeparableConv | None:
         """A convolution whose weight is fewer numbers as two factors than as their product."""

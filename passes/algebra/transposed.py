@@ -10,13 +10,18 @@ import numpy as np
 
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Concat, ConvTranspose, DepthToSpace, Op
+from convgraph.ir.ops import Concat, Conv, ConvTranspose, DepthToSpace, Op
 from convgraph.ir.tensor import Array
 from convgraph.passes.algebra.constant_weight import constant_weight
 from convgraph.passes.algebra.outer_taps import known_pads
 from convgraph.passes.algebra.phases import Axis, Part, phase_conv, phase_weight
 from convgraph.passes.algebra.pixels import cropped, interleaved
 from convgraph.passes.rewrite import Measure, Rewrite, requirement
+
+MOST_PARTS = 16  # convolutions in the place of one
+
+Made = dict[tuple[Conv, tuple[int, ...], bytes], Value]
+"""The results of convolutions, by the operation and its weight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +94,10 @@ def spell(
     graph = edit.graph
     combined = list(product(*(axis.apart for axis in axes))) if apart else [[axis.whole for axis in axes]]
     inside = apart or takes_activation(graph, node)
+    known: Made = {}
     made = [
-        phases(edit, node, x=x, parts=parts, weight=weight, activated=inside, like=None if number else node)
-        for number, parts in enumerate(combined)
+        phases(edit, node, x=x, parts=parts, weight=weight, activated=inside, known=known)
+        for parts in combined
     ]
     y = made[0] if len(made) == 1 else edit.add(Concat(axis=1), *made)
     y = _spread(edit, y, strides=[axis.stride for axis in axes], block_first=apart)
@@ -123,22 +129,33 @@ def phases(
     parts: Sequence[Part],
     weight: Array,
     activated: bool,
-    like: int | None,
+    known: Made,
 ) -> Value:
-    """Some phases of a transposed convolution, side by side in the channels."""
+    """Some phases of a transposed convolution, side by side in the channels.
+
+    ``known`` are the convolutions that other phases have been made by: an equal one is not made again.
+    """
     graph, old = edit.graph, transposed(edit.graph, node)
     _, old_weight, *rest = graph.operands(node)
     bias, parameters = (rest[0] if rest else None), rest[1:]
     conv = replace(phase_conv(parts, group=old.group), activation=old.activation if activated else None)
+    kernel = phase_weight(parts, weight, group=old.group)
+    key = conv, kernel.shape, kernel.tobytes()
+    if key in known:
+        return _without_excess(edit, known[key], parts)
     operands = (
-        edit.constant(phase_weight(parts, weight, group=old.group), like=old_weight),
+        edit.constant(kernel, like=old_weight),
         None if bias is None else _repeated(edit, bias, math.prod(len(part.taps) for part in parts)),
         *(parameters if activated else ()),
     )
     given = operands if any(v is not None for v in operands[1:]) else operands[:1]
-    made = edit.add(conv, x, *given, like=like)
+    known[key] = edit.add(conv, x, *given, like=None if known else node)
+    return _without_excess(edit, known[key], parts)
+
+
+def _without_excess(edit: Edit, x: Value, parts: Sequence[Part]) -> Value:
     begins, ends = zip(*(part.excess for part in parts), strict=True)
-    return cropped(edit, made, begins=begins, ends=ends)
+    return cropped(edit, x, begins=begins, ends=ends)
 
 
 def _spread(edit: Edit, x: Value, *, strides: Sequence[int], block_first: bool) -> Value:

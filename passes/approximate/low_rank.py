@@ -9,12 +9,13 @@ Source: Eckart and Young, The Approximation of One Matrix by Another of Lower Ra
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convgraph.analysis.target import GenericTarget
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Conv, Op
 from convgraph.ir.tensor import Array
@@ -76,12 +77,12 @@ class SplitsByLowRank(Approximation[LowRankConv], LooksIntoWeight[LowRankConv], 
             Setting(
                 match=LowRankConv(conv=node, rank=rank, way=way),
                 error=float(error),
-                macs_saved=before.macs - rank * after.macs,
+                macs_saved=before - rank * after,
             )
             for way, _, errors in self._ranked(graph, node)
-            for before, after in [self.costs(graph, LowRankConv(conv=node, rank=1, way=way))]
+            for before, after in [self._macs(graph, LowRankConv(conv=node, rank=1, way=way))]
             for rank, error in enumerate(errors[:-1], start=1)
-            if before.macs > rank * after.macs
+            if before > rank * after
         )
 
     def nearest(self, graph: Graph, match: LowRankConv) -> Array:
@@ -94,6 +95,11 @@ class SplitsByLowRank(Approximation[LowRankConv], LooksIntoWeight[LowRankConv], 
     def replaces(self, graph: Graph, match: LowRankConv) -> Iterable[int]:
         """The convolution."""
         return (match.conv,)
+
+    def _macs(self, graph: Graph, match: LowRankConv) -> tuple[int, int]:
+        """The multiplications of the convolution, and of what would stand in its place."""
+        counted = replace(self, target=GenericTarget()).offer(graph, match)
+        return int(counted.before[0]), int(counted.after[0])
 
     def _ranked(self, graph: Graph, node: int) -> Iterator[tuple[int, Matrix, NDArray[np.float64]]]:
         """Each way to see the weight, its matrices, and the errors of the ranks from 1 to the full one."""

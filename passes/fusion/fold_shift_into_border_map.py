@@ -19,7 +19,7 @@ from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Add, BatchNormalization, Op, Sub
 from convgraph.ir.tensor import Array
-from convgraph.numerics.evaluate import evaluate_op
+from convgraph.passes.algebra.border import border_map, known_sizes, map_bytes
 from convgraph.passes.fusion.after_convolution import convolution, is_finite, weights
 from convgraph.passes.fusion.before_convolutions import (
     BeforeConvolutions,
@@ -47,7 +47,6 @@ class FoldShiftIntoBorderMap(PricedRewrite[ShiftedInput]):
 
     name: ClassVar[str] = "fold-shift-into-border-map"
     roots: ClassVar[tuple[type[Op], ...]] = (BatchNormalization, Add, Sub)
-    needs_a_judge: ClassVar[bool] = True
     measure: ClassVar[Measure] = staticmethod(target_cost)
 
     size_limit: int = 1 << 20
@@ -92,13 +91,12 @@ class FoldShiftIntoBorderMap(PricedRewrite[ShiftedInput]):
     @requirement
     def the_sizes_are_known(self, graph: Graph, m: ShiftedInput) -> bool:
         """The spatial sizes of x are numbers."""
-        return all(isinstance(dim, int) for dim in (graph.type(m.x).shape or (None,) * 3)[2:])
+        return known_sizes(graph, m.x) is not None
 
     @requirement
     def the_map_is_small(self, graph: Graph, m: ShiftedInput) -> bool:
         """The map has at most ``size_limit`` bytes."""
-        kind = graph.type(Value(m.convs[0], 0))
-        size = kind.with_shape((1, *(kind.shape or (None,))[1:])).nbytes
+        size = map_bytes(graph, Value(m.convs[0], 0))
         return size is not None and size <= self.size_limit
 
     @requirement
@@ -133,9 +131,8 @@ def _folded(graph: Graph, m: ShiftedInput) -> tuple[Array, Array]:
     """The new weight, and what the convolution makes of the shift alone."""
     op, weight, _ = weights(graph, m.convs[0])
     assert m.affine is not None
-    scale, shift = m.affine
-    sizes = [dim for dim in (graph.type(m.x).shape or ())[2:] if isinstance(dim, int)]
-    everywhere = np.broadcast_to(shift.reshape(1, -1, *(1,) * len(sizes)), (1, shift.size, *sizes))
+    (scale, shift), sizes = m.affine, known_sizes(graph, m.x)
+    assert sizes is not None
     with np.errstate(over="ignore", invalid="ignore"):  # refused as not finite
-        (shifts,) = evaluate_op(op, [everywhere, weight.astype(np.float64)])
+        shifts = border_map(op, shift, weight, sizes=sizes)
         return along_input(op, weight, scale).astype(weight.dtype), shifts.astype(weight.dtype)

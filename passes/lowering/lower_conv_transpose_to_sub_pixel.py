@@ -26,11 +26,15 @@ from convgraph.analysis.cost import Cost, graph_cost
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph
 from convgraph.passes.algebra.constant_weight import constant_weight
-from convgraph.passes.algebra.transposed import LowersConvTranspose, TransposedConv, axes_of, spell
+from convgraph.passes.algebra.transposed import (
+    MOST_PARTS,
+    LowersConvTranspose,
+    TransposedConv,
+    axes_of,
+    spell,
+)
 
 Form = Literal["one", "crop", "phases"]
-
-MOST_PARTS = 16
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,18 @@
-"""Targets: what they are called, count and prefer."""
+"""Targets: what they are called, count, charge and prefer."""
 
 import numpy as np
 import pytest
 
-from convgraph.analysis.cost import NOTHING, Cost, graph_cost
-from convgraph.analysis.target import TARGETS, GenericTarget, OnnxruntimeCpu, Target, target_named
+from convgraph.analysis.cost import NOTHING, graph_cost
+from convgraph.analysis.onnxruntime_cpu.predict import seconds
+from convgraph.analysis.onnxruntime_cpu.rates import Rates, committed
+from convgraph.analysis.target import MARGIN, TARGETS, GenericTarget, OnnxruntimeCpu, Target, target_named
 from convgraph.errors import ConvgraphError
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Conv, Relu
+
+EACH = pytest.mark.parametrize("target", [kind() for kind in TARGETS], ids=lambda target: target.name)
 
 
 def small() -> Graph:
@@ -30,7 +34,7 @@ def test_an_unknown_target_is_refused_with_the_names_there_are() -> None:
         target_named("tpu")
 
 
-@pytest.mark.parametrize("target", [target() for target in TARGETS], ids=lambda target: target.name)
+@EACH
 def test_the_nodes_of_a_graph_cost_what_the_graph_costs(target: Target) -> None:
     graph = small()
     nodes = list(graph.compute_nodes())
@@ -40,56 +44,70 @@ def test_the_nodes_of_a_graph_cost_what_the_graph_costs(target: Target) -> None:
     assert target.runs("Conv")
 
 
-BEFORE = Cost(10, 100)
+@EACH
+def test_the_price_of_a_graph_is_that_of_its_nodes(target: Target) -> None:
+    graph = small()
+    prices = target.prices(graph)
+    assert set(prices) >= set(graph.compute_nodes())
+    assert target.price(graph) == tuple(map(sum, zip(*prices.values(), strict=True))) > target.nothing
+    assert target.price(Graph()) == target.nothing
+
+
+@EACH
+def test_a_change_leaves_out_what_costs_the_same_on_both_sides(target: Target) -> None:
+    one, two, three = (tuple(n + 0 * figure for figure in target.nothing) for n in (1, 2, 3))
+    before, after = {1: one, 2: two, 3: three}, {1: one, 2: three, 4: two}
+    five = tuple(5 * figure for figure in one)
+    assert target.change(after, before=before) == (five, five)
+    assert target.change(before, before=before) == (target.nothing, target.nothing)
+    assert target.change({}, before=before) == (tuple(6 * figure for figure in one), target.nothing)
+
+
+def test_the_generic_price_is_what_is_counted() -> None:
+    cost = graph_cost(small())
+    target = GenericTarget()
+    assert target.price(small()) == (cost.macs, cost.bytes)
+    assert target.says((1234, 56)) == "1,234 MACs and 56 bytes"
 
 
 @pytest.mark.parametrize(
-    ("after", "generic", "onnxruntime"),
+    ("after", "gain"),
     [
-        (Cost(9, 100), True, True),
-        (Cost(10, 99), True, True),
-        (Cost(9, 99), True, True),
-        (Cost(10, 100), False, False),
-        (Cost(9, 101), True, False),
-        (Cost(11, 1), False, False),
-        (Cost(10, 101), False, False),
+        ((9, 100), True),
+        ((10, 99), True),
+        ((9, 101), True),
+        ((10, 100), False),
+        ((11, 1), False),
+        ((10, 101), False),
     ],
     ids=str,
 )
-def test_what_is_a_gain(after: Cost, *, generic: bool, onnxruntime: bool) -> None:
-    assert GenericTarget().prefers(after, before=BEFORE) is generic
-    assert OnnxruntimeCpu().prefers(after, before=BEFORE) is onnxruntime
+def test_what_is_a_gain_by_counts(after: tuple[int, int], *, gain: bool) -> None:
+    assert GenericTarget().prefers(after, before=(10, 100)) is gain
 
 
-def test_only_a_target_with_a_cost_model_judges() -> None:
-    assert GenericTarget().judges
-    assert not OnnxruntimeCpu().judges
-
-
-@pytest.mark.parametrize(
-    ("channels", "saved", "onnxruntime"),
-    [(64, 3_000_000, True), (63, 9_000_000, False), (256, 2_999_999, False)],
-)
-def test_groups_have_to_save_much_in_onnxruntime(channels: int, saved: int, *, onnxruntime: bool) -> None:
-    assert GenericTarget().is_faster_in_groups(channels=channels, saved=saved)
-    assert OnnxruntimeCpu().is_faster_in_groups(channels=channels, saved=saved) is onnxruntime
+def test_the_price_in_onnxruntime_is_the_predicted_time_and_the_counts() -> None:
+    target, cost = OnnxruntimeCpu(), graph_cost(small())
+    assert target.price(small()) == (pytest.approx(seconds(small(), committed())), cost.macs, cost.bytes)
+    assert target.says((0.0012344, 1, 1)) == "1,234.4 µs"
+    slow = Rates(block=8, table={name: 3 * rate for name, rate in committed().table.items()})
+    named = target_named("onnxruntime-cpu", rates=slow)
+    assert named.price(small())[0] > 2 * target.price(small())[0]
 
 
 @pytest.mark.parametrize(
-    ("channels", "rest", "taps", "axes", "onnxruntime"),
+    ("after", "gain"),
     [
-        (18, 16, 9, 2, True),
-        (67, 64, 6, 2, True),
-        (18, 16, 3, 2, False),
-        (20, 16, 9, 2, False),
-        (17, 15, 9, 2, False),
-        (14, 12, 9, 2, False),
-        (18, 16, 9, 1, False),
+        ((1 - 1.01 * MARGIN, 100, 100), True),
+        ((1 - 1.01 * MARGIN, 200, 200), True),
+        ((1 - 0.99 * MARGIN, 100, 99), False),
+        ((1 - 0.01 * MARGIN, 99, 100), True),
+        ((1 - 0.99 * MARGIN, 99, 101), False),
+        ((1.0, 99, 99), False),
+        ((1.01, 1, 1), False),
     ],
 )
-def test_a_map_has_to_bring_channels_into_the_blocked_layout(
-    channels: int, rest: int, taps: int, axes: int, *, onnxruntime: bool
+def test_a_gain_in_onnxruntime_is_more_than_the_margin_unless_the_counts_say_the_same(
+    after: tuple[float, int, int], *, gain: bool
 ) -> None:
-    numbers = {"channels": channels, "rest": rest, "taps": taps, "axes": axes}
-    assert GenericTarget().is_faster_with_a_map(**numbers)
-    assert OnnxruntimeCpu().is_faster_with_a_map(**numbers) is onnxruntime
+    assert OnnxruntimeCpu().prefers(after, before=(1.0, 100, 100)) is gain

@@ -2,20 +2,19 @@
 
 Run it with ``python tests/benchmarks/rewrites.py [NAME …]``. Both sides have all optimisations of the runtime
 on, so what it does by itself counts for nothing. Runs alternate; the ratio, before over after, is the median
-of the paired ones, with the quarter and three quarters of them. Times are those of the thread, so that other
-programs count little. Below 0.98 a rewrite costs time.
+of the paired ones, with its 95 % interval. Times are those of the thread, so that other programs count
+little. Below 0.98 a rewrite costs time.
 """
 
 import argparse
 import math
-import statistics
-import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import onnxruntime as ort
 
 from convgraph.analysis.target import OnnxruntimeCpu
+from convgraph.compiler.calibration.timer import random_feeds
+from convgraph.compiler.measure import Latencies, measure
 from convgraph.compiler.selection import select
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.ir.build import GraphBuilder
@@ -49,8 +48,8 @@ from convgraph.ir.ops import (
 from convgraph.ir.tensor import Array
 from convgraph.passes import Pipeline
 
-PAIRS = 15
-SECONDS = 0.02  # of one timing at least
+SECONDS = 1.0  # for both sides together
+BEFORE, AFTER = "before", "after"
 _DRAW = np.random.default_rng(0)
 _FAR = np.iinfo(np.int64).max
 
@@ -269,33 +268,10 @@ def typical(name: str) -> Graph:
     return net.builder.build()
 
 
-def session(graph: Graph) -> ort.InferenceSession:
-    """The graph as it would be deployed, on one thread."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(to_onnx(graph).SerializeToString(), options)
-
-
-def seconds(run: ort.InferenceSession, feeds: Mapping[str, Array], times: int) -> float:
-    """Time of one run, from several."""
-    start = time.thread_time()
-    for _ in range(times):
-        run.run(None, dict(feeds))
-    return (time.thread_time() - start) / times
-
-
-def ratios(before: Graph, after: Graph) -> tuple[float, list[float]]:
-    """Milliseconds of the original, and how many times as fast the other is in each pair of runs."""
-    (x,) = before.inputs
-    shape = before.type(x).static_shape
-    assert shape is not None
-    feeds = {"x": np.asarray(_DRAW.normal(size=shape), np.float32)}
-    sides = [session(graph) for graph in (before, after)]
-    once = [seconds(side, feeds, 3) for side in sides]
-    times = max(1, math.ceil(SECONDS / min(once)))
-    pairs = [[seconds(side, feeds, times) for side in sides] for _ in range(PAIRS)]
-    return 1000 * statistics.median(p[0] for p in pairs), [p[0] / p[1] for p in pairs]
+def compared(before: Graph, after: Graph) -> Latencies:
+    """How long both take, in turns."""
+    models = {side: to_onnx(graph) for side, graph in ((BEFORE, before), (AFTER, after))}
+    return measure(models, feeds=random_feeds(before), seconds=SECONDS)
 
 
 def main() -> None:
@@ -312,9 +288,10 @@ def main() -> None:
         if not trace.applications:
             print(f"{name:46} left alone: {trace.refusals[0].reason if trace.refusals else 'not found'}")
             continue
-        milliseconds, found = ratios(graph, after)
-        low, middle, high = statistics.quantiles(found, n=4)
-        print(f"{name:46} {milliseconds:8.2f} ms  {middle:5.2f} x  ({low:.2f} to {high:.2f})", flush=True)
+        found = compared(graph, after)
+        milliseconds, ratio = 1000 * found.median(BEFORE), found.ratio(BEFORE, AFTER)
+        interval = f"({ratio.low:.2f} to {ratio.high:.2f})"
+        print(f"{name:46} {milliseconds:8.2f} ms  {ratio.median:5.2f} x  {interval}", flush=True)
 
 
 if __name__ == "__main__":

@@ -85,10 +85,7 @@ def test_the_level_and_the_target_are_those_of_optimize(cli: Cli, model: Path) -
 def test_what_was_not_tried_and_why(cli: Cli, model: Path) -> None:
     told = " ".join(cli("explain", model, "--at", "y").stdout.split())
     assert "split-low-rank-conv was not tried: close, not equal: it takes an error budget" in told
-    judged = [rewrite.name for rewrite in passes.ALGEBRA if rewrite.needs_a_judge and Conv in rewrite.roots]
-    assert judged
-    why = "counts do not settle whether it pays, and onnxruntime-cpu is no judge of time"
-    assert all(f"{name} was not tried: {why}" in told for name in judged)
+    assert all(f"{r.name} was not tried" not in told for r in passes.ALGEBRA if Conv in r.roots)
     normalised = " ".join(cli("explain", model, "--at", "normalised").stdout.split())
     why = "on request only: without BatchNormalization"
     assert f"lower-batchnorm-to-mul-and-add was not tried: {why}" in normalised

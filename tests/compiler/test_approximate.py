@@ -181,7 +181,7 @@ def test_a_budget_is_above_zero(budget: float) -> None:
         cg.optimize(network(), max_error=budget)
 
 
-def test_the_target_has_a_say_where_it_judges() -> None:
+def test_every_target_takes_approximations() -> None:
     for target in ("generic", "onnxruntime-cpu"):
         result = cg.optimize(network(), max_error=0.01, target=target, verify=False)
         assert result.approximated is not None

@@ -79,21 +79,9 @@ def test_other_packages_add_rewrites(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chosen(passes=["added-elsewhere", "remove-identity"]) == ["remove-identity", "added-elsewhere"]
 
 
-def test_a_target_that_cannot_judge_is_spared_what_needs_a_judge() -> None:
-    splits = {rewrite.name for rewrite in ALL if rewrite.needs_a_judge}
-    assert splits == {
-        "fold-shift-into-border-map",
-        "lower-conv-transpose-to-conv",
-        "lower-interpolating-conv-transpose-to-resize",
-        "merge-sibling-convs",
-        "split-conv-along-split",
-        "split-depthwise-separable",
-        "split-spatially-separable",
-    }
-    assert splits <= set(chosen(options={"target": GenericTarget()}))
-    assert splits.isdisjoint(chosen(options={"target": OnnxruntimeCpu()}))
-    named = chosen(passes=["split-depthwise-separable"], options={"target": OnnxruntimeCpu()})
-    assert named == ["split-depthwise-separable"]
+def test_every_target_prices_the_same_rewrites() -> None:
+    assert chosen(options={"target": GenericTarget()}) == chosen(options={"target": OnnxruntimeCpu()})
+    assert "split-depthwise-separable" in chosen(options={"target": OnnxruntimeCpu()})
 
 
 def test_the_options_of_a_run_reach_the_rewrites() -> None:
@@ -156,13 +144,13 @@ def test_approximations_as_listed_keep_their_options_and_leave_the_pipeline() ->
         approximations(passes=listed, skip=(), options={}, budget=None)
 
 
-def test_the_target_prices_approximations_where_it_judges() -> None:
-    for target, asked in ((GenericTarget(), True), (OnnxruntimeCpu(), False)):
+def test_the_target_prices_approximations() -> None:
+    for target in (GenericTarget(), OnnxruntimeCpu()):
         (rewrite,) = approximations(
             passes=["split-low-rank-conv"], skip=(), options={"target": target, "size_limit": 3}, budget=0.01
         )
         assert isinstance(rewrite, SplitLowRankConv)
-        assert (rewrite.target is target) == asked
+        assert rewrite.target is target
 
 
 def test_what_is_not_exact_and_no_approximation_is_refused() -> None:

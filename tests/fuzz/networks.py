@@ -165,8 +165,8 @@ def faults(
     if subject.checks and not _passes_checker(proto):
         yield f"fails the checker [{blamed}]"
     known = subject.inside != "Loop"  # where no sizes are
-    if way in TARGETS and known and graph_cost(result).macs > graph_cost(subject.graph).macs:
-        yield f"MACs {graph_cost(subject.graph).macs} -> {graph_cost(result).macs} [{blamed}]"
+    if way in TARGETS and known and (found := _dearer(subject.graph, result, target=way)):
+        yield f"{found} [{blamed}]"
     again, more = pipeline.run(from_onnx(proto)) if not way.startswith("without") else (result, trace)
     if encoded(to_onnx(again)) != encoded(to_onnx(from_onnx(proto))):  # which may state more types
         yield f"a second run differs [{'+'.join(dict.fromkeys(a.rewrite for a in more.applications))}]"
@@ -176,6 +176,13 @@ def faults(
             t in verdict.reason for t in ("the original", "same in every", "in time")
         ):
             yield f"onnxruntime: {verdict.status} {verdict.reason[:300]} [{blamed}]"
+
+
+def _dearer(before: Graph, after: Graph, *, target: str) -> str:
+    """Where MACs rise although the target does not find the result cheaper."""
+    macs = [graph_cost(graph).macs for graph in (before, after)]
+    prices = [target_named(target).price(graph) for graph in (before, after)] if macs[1] > macs[0] else []
+    return f"MACs {macs[0]} -> {macs[1]}" if prices and prices[1] >= prices[0] else ""
 
 
 def _concerns(graph: Graph, way: str, pipeline: Pipeline) -> bool:

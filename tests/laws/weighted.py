@@ -23,8 +23,9 @@ def convolved(
     given: str = "",
     before: Op | None = None,
     channels: int | None = None,
+    batch: Dim = "N",
 ) -> Callable[[Draw], Graph]:
-    """``op`` of x (N, C, …) with this weight, and a Relu of it.
+    """``op`` of x (``batch``, C, …) with this weight, and a Relu of it.
 
     ``given`` makes the weight "overridable" by a caller, or "computed": a graph input. ``before`` is an
     operation between x, then of ``channels`` channels, and the convolution.
@@ -38,7 +39,7 @@ def convolved(
         b = GraphBuilder("g", opset=17)
         size = tuple(spatial) or ("H", "W", 5)[: op.spatial_rank]
         kind = DataType.of(array.dtype)
-        x = b.input("x", shape=("N", channels or inside, *size), dtype=kind)
+        x = b.input("x", shape=(batch, channels or inside, *size), dtype=kind)
         x = x if before is None else b.add(before, x, name="before")
         if given == "overridable":
             w = b.overridable("weight", array)

@@ -14,6 +14,8 @@ from jsonschema import Draft202012Validator
 from rich.console import Console
 
 from convgraph.analysis.cost import Cost, graph_cost, parameters
+from convgraph.analysis.onnxruntime_cpu.rates import Rates, committed
+from convgraph.analysis.target import GenericTarget, OnnxruntimeCpu, Target
 from convgraph.compiler.approximate import Approximated, Budgeted
 from convgraph.compiler.culprit import Culprit
 from convgraph.compiler.proof import Proof, Unproven
@@ -23,8 +25,8 @@ from convgraph.ir.ops import BatchNormalization, Conv
 from convgraph.ir.tensor import Dim
 from convgraph.numerics.compare import Disagreement, OutputComparison, Verification
 from convgraph.numerics.verdict import Attempt, Boundaries, Power
-from convgraph.passes.pipeline import Application, Trace
 from convgraph.passes.rewrite import Refusal
+from convgraph.passes.trace import Application, Trace
 from convgraph.report.summary import FileFacts, peak_rss_bytes, schema, summary, table
 
 
@@ -40,6 +42,7 @@ def normalised(*shape: Dim, folded: bool) -> Graph:
 class FakeRun:
     original: Graph = field(default_factory=lambda: normalised("N", 3, 6, 7, folded=False))
     graph: Graph = field(default_factory=lambda: normalised("N", 3, 6, 7, folded=True))
+    target: Target = field(default_factory=GenericTarget)
     trace: Trace = field(default_factory=Trace)
     approximated: Budgeted | None = None
     verification: Verification | None = None
@@ -129,6 +132,21 @@ def test_everything_about_a_full_run() -> None:
     assert report["optimized"]["bytes"] == after.bytes < before.bytes
     assert report["seconds"] == {**FULL.seconds, "culprit": None, "tune": None}
     assert report["latency"] is None
+
+
+MEASURED = Rates(block=16, table={"a": 1.0}, machine="a processor", runtime="a runtime")
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        (GenericTarget(), ("generic", None, None, None)),
+        (OnnxruntimeCpu(), ("onnxruntime-cpu", "committed", committed().machine, committed().runtime)),
+        (OnnxruntimeCpu(MEASURED), ("onnxruntime-cpu", "measured", "a processor", "a runtime")),
+    ],
+)
+def test_whose_rates_a_run_counted_with(target: Target, told: tuple[str | None, ...]) -> None:
+    assert tuple(validated(FakeRun(target=target))["target"].values()) == told
 
 
 def test_rewrites_and_refusals_in_order() -> None:

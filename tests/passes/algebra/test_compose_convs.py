@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from laws.draw import Draw
@@ -57,7 +58,8 @@ def chain(
     return build
 
 
-THREE = ((3, 2), (2, 3))
+THREE, WIDER = ((3, 2), (2, 3)), ((1, 1), (2, 3))
+OPTIONS: dict[str, Any] = {"size_limit": 4_000}
 
 EXAMPLES = {
     "1x1 and 1x1": chain(ONE, ONE),
@@ -110,6 +112,24 @@ EXAMPLES = {
     "half": chain(ONE, ONE, dtype=np.float16),
     "fused activation last": chain(ONE, replace(ONE, activation=LeakyRelu())),
     "SAME": chain(replace(ONE, auto_pad="SAME_UPPER"), replace(ONE, auto_pad="VALID")),
+    "a bias that meets padding": chain(
+        ONE, Conv.of(2, pads=1), kernels=WIDER, channels=(2, 7, 5), spatial=(7, 6)
+    ),
+    "a bias that meets padding, activated": chain(
+        ONE,
+        replace(Conv.of(2, pads=(2, 0, 1, 0), strides=(2, 1)), activation=LeakyRelu(alpha=0.25)),
+        kernels=WIDER,
+        channels=(2, 9, 5),
+        biases=(True, False),
+        spatial=(7, 6),
+    ),
+    "a bias that meets padding, 1-D, groups": chain(
+        Conv.of(1, group=2, pads=2),
+        Conv.of(1, group=2, pads=(1, 0)),
+        kernels=((3,), (1,)),
+        channels=(4, 8, 4),
+        spatial=(9,),
+    ),
     "returned between, and still cheaper": chain(ONE, ONE, returned=True),
 }
 
@@ -130,9 +150,7 @@ NEAR_MISSES = {
             biases=(False, True),
         ),
     ],
-    "the_first_is_zero_where_the_second_pads": [
-        chain(ONE, Conv.of(2, pads=1)),  # the bias of the first
-        chain(ONE, Conv.of(2, pads=(0, 0, 0, 1))),
+    "no_window_beyond_the_border_meets_the_image": [
         chain(
             Conv.of(2, pads=1),
             Conv.of(2, pads=1),
@@ -153,7 +171,24 @@ NEAR_MISSES = {
             biases=(False, True),
         ),
     ],
-    "the_new_weights_are_finite": [chain(ONE, ONE, dtype=np.float16, times=2.0**10)],
+    "the_sizes_are_known": [
+        chain(ONE, Conv.of(2, pads=1)),
+        chain(ONE, Conv.of(2, pads=(0, 0, 0, 1)), spatial=("H", 5)),
+    ],
+    "the_map_is_small": [
+        chain(ONE, Conv.of(2, pads=1), kernels=WIDER, channels=(2, 7, 5), spatial=(17, 16)),
+    ],
+    "the_new_weights_are_finite": [
+        chain(ONE, ONE, dtype=np.float16, times=2.0**10),
+        chain(
+            ONE,
+            Conv.of(2, pads=(1, 0, 0, 0)),
+            dtype=np.float16,
+            times=2.0**13,
+            spatial=(7, 6),
+            channels=(1, 2, 1),
+        ),
+    ],
     "it_is_cheaper_on_the_target": [chain(ONE, ONE, channels=(6, 4, 4), returned=True)],
 }
 
@@ -180,7 +215,7 @@ def random_chain(seed: int) -> Graph:
         channels=(1, 40, 1),
         kernels=kernels,
         spatial=(30, 27, 23)[:rank],
-        biases=(False, True),
+        biases=(seed % 3 == 0, True),
     )
     return build(Draw(dyadic=True, seed=seed))
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 from laws.draw import Draw
 
-from convgraph.analysis.target import OnnxruntimeCpu
 from convgraph.ir.build import GraphBuilder, Operand
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Concat, Conv, Expand, Relu
@@ -110,6 +109,7 @@ NEAR_MISSES = {
     "known_numbers_of_channels_are_joined": [
         joined(features(3, batch=1, spatial=(7, 5)), constant(1, 3, 2, 5), axis=2),
     ],
+    "it_is_cheaper_on_the_target": [joined(features(batch=0), expanded(1, 1, 7, 5, to=(0, 1, 7, 5)))],
 }
 
 
@@ -124,11 +124,3 @@ def test_an_open_batch_adds_the_same_map_to_every_sample() -> None:
     feeds = {"x4": draw.weight(3, 4, 7, 5), "sizes": np.asarray([3, 1, 7, 5])}
     (expected,), (found,) = (evaluate(g, feeds).values() for g in (graph, result))
     assert np.array_equal(expected, found)
-
-
-def test_a_target_may_want_channels_in_fours() -> None:
-    for inside, times in ((16, 1), (15, 0)):
-        graph = joined(features(inside, batch=1), ROWS, COLUMNS)(Draw(dyadic=True))
-        rewrite = FoldCoordinateChannels(target=OnnxruntimeCpu())
-        assert len(Pipeline([rewrite]).run(graph)[1].applications) == times
-        assert len(Pipeline([FoldCoordinateChannels()]).run(graph)[1].applications) == 1

@@ -21,6 +21,7 @@ OPTIONS: dict[str, Any] = {"size_limit": 2_000}
 
 EXAMPLES = {
     "by two": enlarged_conv(THREE, 3, 3),
+    "beyond the limit, less than twice": enlarged_conv(THREE, 3, 3, outside=31),
     "no bias": enlarged_conv(THREE, 3, 3, bias=False),
     "by three and two": enlarged_conv(THREE, 3, 3, scales=(1, 1, 3, 2)),
     "one axis": enlarged_conv(THREE, 3, 3, scales=(1, 1, 1, 4)),
@@ -61,7 +62,7 @@ NEAR_MISSES = {
         enlarged_conv(Conv.of(2, pads=(0, 0, 3, 0)), 3, 3),
         enlarged_conv(Conv.of(2, pads=(0, 1, 0, 0)), 3, 1),
     ],
-    "the_model_grows_within_the_limit": [enlarged_conv(THREE, 3, 3, outside=31)],
+    "the_model_grows_within_the_limit": [enlarged_conv(THREE, 3, 3, scales=(1, 1, 4, 4))],
     "the_new_weights_are_finite": [enlarged_conv(THREE, 3, 3, dtype=np.float16, fill=40000)],
     "it_is_cheaper_on_the_target": [
         enlarged_conv(Conv.of(2), 1, 2, returned=True, scales=(1, 1, 4, 1), outside=1),

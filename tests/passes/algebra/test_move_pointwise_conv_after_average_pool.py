@@ -70,7 +70,7 @@ EXAMPLES = {
     ),
     "padding counted, no bias": pooled(replace(ALL_ROUND, count_include_pad=1), bias=False),
     "padding counted, bias of zeros": pooled(replace(ALL_ROUND, count_include_pad=1), bias=0.0),
-    "padding counted where there is none": pooled(replace(HALVING, count_include_pad=1)),
+    "padding counted where there is none": pooled(replace(HALVING, count_include_pad=1), spatial=(8, 6)),
     "sizes rounded up": pooled(replace(HALVING, ceil_mode=1), spatial=(8, 6)),
     "SAME": pooled(replace(HALVING, auto_pad="SAME_UPPER")),
     "global": pooled(GlobalAveragePool(), spatial=(4, 8)),
@@ -101,6 +101,7 @@ NEAR_MISSES = {
         pooled(replace(ALL_ROUND, count_include_pad=1)),
         pooled(replace(ALL_ROUND, count_include_pad=1), bias=0.0, given="bias"),
         pooled(replace(HALVING, count_include_pad=1, auto_pad="SAME_LOWER")),
+        pooled(replace(AveragePool.of((8, 2), strides=(8, 2)), count_include_pad=1)),  # of 7 rows
     ],
     "it_is_cheaper_on_the_target": [pooled(AveragePool.of((1, 1)), outside=3), pooled(returned=True)],
 }

@@ -9,7 +9,24 @@ from laws.draw import Draw
 
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Add, AveragePool, Clip, Conv, MaxPool, Mul, Op, Pad, Pow, PRelu, Relu, Slice, Sum
+from convgraph.ir.ops import (
+    Add,
+    AveragePool,
+    BatchNormalization,
+    Clip,
+    Concat,
+    Conv,
+    MaxPool,
+    Mul,
+    Op,
+    Pad,
+    Pow,
+    PRelu,
+    Relu,
+    Resize,
+    Slice,
+    Sum,
+)
 from convgraph.ir.tensor import DataType, Dim
 from convgraph.passes import Pipeline
 from convgraph.passes.algebra.propagate_stride import PropagateStride
@@ -94,6 +111,29 @@ def computed_clip(b: GraphBuilder, draw: Draw, x: Value) -> Value:
     return b.add(Clip(), x, b.input("low", shape=()), b.input("high", shape=()))
 
 
+def normalised(*, training: int = 0) -> Net:
+    """A batch normalisation of six channels."""
+
+    def net(b: GraphBuilder, draw: Draw, x: Value) -> Value:
+        statistics = [draw.factor(6), draw.weight(6), draw.weight(6), draw.variance(6)]
+        return b.add(BatchNormalization(epsilon=draw.epsilon, training_mode=training), x, *statistics)
+
+    return net
+
+
+def joined(axis: int = 1) -> Net:
+    """Two convolutions side by side."""
+    return lambda b, draw, x: b.add(
+        Concat(axis=axis), *(b.add(Relu(), convolved()(b, draw, x)) for _ in "ab")
+    )
+
+
+def thinned(*scales: float, mode: str = "nearest", coordinates: str = "asymmetric") -> Net:
+    """A Resize."""
+    op = Resize(mode=mode, coordinate_transformation_mode=coordinates, nearest_mode="floor")
+    return lambda b, _, x: b.add(op, x, None, np.asarray(scales, np.float32))
+
+
 def power(b: GraphBuilder, draw: Draw, x: Value) -> Value:
     """Whole exponents, one a pixel."""
     return b.add(Pow(), x, draw.rng.integers(0, 3, (1, 1, 7, 5)))
@@ -102,7 +142,7 @@ def power(b: GraphBuilder, draw: Draw, x: Value) -> Value:
 def sum_of_five(b: GraphBuilder, draw: Draw, x: Value) -> Value:
     """Pooling five operands costs more than pooling what is made of them."""
     del draw
-    return b.add(Sum(), *(b.add(Relu(), x) for _ in range(5)))
+    return b.add(Sum(), x, *(b.input(f"x{number}", shape=b.type(x).shape) for number in range(4)))
 
 
 def slopes(*shape: int) -> Net:
@@ -149,6 +189,11 @@ EXAMPLES = {
     "constant row": skipped(strided(), then=plus(Add(), 1, 6, 1, 5), spatial=(7, 5)),
     "constant map": skipped(strided(), then=plus(Mul(), 1, 1, 7, 5), spatial=(7, 5)),
     "sum with itself": skipped(strided(), then=lambda b, _, x: b.add(Sum(), x, x, x)),
+    "normalised": skipped(strided(), then=normalised()),
+    "side by side": skipped(strided(), first=joined()),
+    "side by side, from the last axis": skipped(strided(), first=joined(-3)),
+    "every other pixel copied": skipped(thinned(1, 1, 0.5, 0.25), strided(strides=(2, 4)), spatial=(8, 12)),
+    "pixels of an open axis": skipped(thinned(1, 1, 1, 0.5), spatial=("H", 6)),
     "residual block": skipped(strided(), strided(outside=5), then=block),
     "1-D": skipped(strided(), first=convolved(Conv.of(1, pads=1)), spatial=("L",)),
     "3-D": skipped(strided(), first=convolved(Conv.of(3, pads=1)), spatial=("H", "W", 5)),
@@ -185,11 +230,23 @@ NEAR_MISSES = {
         [sliced([0], [6], [2], [2])],
         [sliced([0], [FAR], [1], [2])],
         [sliced([FAR], [-FAR], [3], [-2])],
+        [thinned(1, 1, 0.5, 0.5)],
+        [thinned(1, 1, 1 / 3, 1 / 3)],
+        [thinned(1, 0.5, 0.5, 0.5)],
+        [thinned(1, 1, 0.5, 0.5, coordinates="half_pixel")],
+        [thinned(1, 1, 0.5, 0.5, mode="linear")],
+        [thinned(1, 1, 2, 0.5)],
     ],
 )
 def test_readers_that_look_at_other_pixels_keep_them(readers: list[Net]) -> None:
-    _, trace = Pipeline([PropagateStride()]).run(skipped(*readers)(Draw(dyadic=True)))
+    _, trace = Pipeline([PropagateStride()]).run(skipped(*readers, spatial=(7, 9))(Draw(dyadic=True)))
     assert not trace.applications
+
+
+@pytest.mark.parametrize("first", [normalised(training=1), joined(2)])
+def test_what_looks_at_other_pixels_keeps_them(first: Net) -> None:
+    graph = skipped(strided(), then=first)(Draw(dyadic=True))
+    assert not Pipeline([PropagateStride()]).run(graph)[1].applications
 
 
 def test_whole_numbers_are_not_pooled() -> None:

@@ -1,0 +1,1 @@
+"""Measuring a machine: what the cost model of onnxruntime's CPU provider counts with."""

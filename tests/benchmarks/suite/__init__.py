@@ -1,0 +1,1 @@
+"""The headline suite: whole networks at real sizes, timed before and after."""
