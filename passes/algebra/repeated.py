@@ -112,7 +112,7 @@ class FoldsEnlargement(LooksIntoWeight[M], PricedRewrite[M]):
 
     @requirement
     def the_model_grows_within_the_limit(self, graph: Graph, m: M) -> bool:
-        """The larger kernels have at most ``size_limit`` bytes more, or, if that is not 0, less than twice."""
+        """The kernels have at most ``size_limit`` bytes more, or, if that is not 0, less than twice."""
         parts = self.parts(graph, m)
         before = sum(weight.nbytes for _, weight in parts)
         after = sum(weight.itemsize * _taps(weight, part.times) for part, weight in parts)
