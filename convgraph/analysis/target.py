@@ -111,8 +111,9 @@ class OnnxruntimeCpu(Target):
 
     def prices(self, graph: Graph) -> Prices:
         """The seconds that each node takes, its MACs and its bytes."""
-        counts = _counts(graph)
-        return {node: (time, *counts[node]) for node, time in node_seconds(graph, self.rates).items()}
+        counts, uncounted = _counts(graph), (0, 0)  # an input that is reordered takes time
+        times = node_seconds(graph, self.rates)
+        return {node: (time, *counts.get(node, uncounted)) for node, time in times.items()}
 
     def prefers(self, after: Price, *, before: Price) -> bool:
         """Whether the predicted time falls: by more than ``MARGIN``, or as MACs do and bytes do not rise."""

@@ -95,6 +95,16 @@ def test_the_price_in_onnxruntime_is_the_predicted_time_and_the_counts() -> None
     assert named.price(small())[0] > 2 * target.price(small())[0]
 
 
+def test_what_is_not_counted_has_a_price_too() -> None:
+    b = GraphBuilder("reordered")
+    x = b.input("x", shape=(1, 32, 9, 9))
+    b.output(b.add(Conv.of(2, pads=0), x, np.ones((32, 32, 3, 3), np.float32)), name="y")
+    graph = b.build()
+    prices = OnnxruntimeCpu().prices(graph)
+    assert prices[x.node][0] > 0
+    assert prices[x.node][1:] == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("after", "gain"),
     [
