@@ -116,9 +116,9 @@ class OnnxruntimeCpu(Target):
         return {node: (time, *counts.get(node, uncounted)) for node, time in times.items()}
 
     def prefers(self, after: Price, *, before: Price) -> bool:
-        """Whether the predicted time falls: by more than ``MARGIN``, or as MACs do and bytes do not rise."""
+        """Whether the predicted time falls: by more than ``MARGIN``, or by less where no count rises."""
         (seconds, macs, traffic), (was, macs_before, traffic_before) = after, before
-        no_count_rises = macs < macs_before and traffic <= traffic_before
+        no_count_rises = macs <= macs_before and traffic <= traffic_before
         return seconds < was * (1 if no_count_rises else 1 - MARGIN)
 
     def says(self, price: Price) -> str:

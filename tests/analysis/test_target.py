@@ -110,7 +110,8 @@ def test_what_is_not_counted_has_a_price_too() -> None:
     [
         ((1 - 1.01 * MARGIN, 100, 100), True),
         ((1 - 1.01 * MARGIN, 200, 200), True),
-        ((1 - 0.99 * MARGIN, 100, 99), False),
+        ((1 - 0.99 * MARGIN, 100, 99), True),
+        ((1 - 0.99 * MARGIN, 101, 99), False),
         ((1 - 0.01 * MARGIN, 99, 100), True),
         ((1 - 0.99 * MARGIN, 99, 101), False),
         ((1.0, 99, 99), False),
