@@ -6,7 +6,8 @@ The worklist applies what pays as it comes upon it. Two things it does not see b
   be the better one. So before a priced rewrite applies, those that would replace a node of the same region
   are sought at its nodes and beside them; each, whether or not it would pay by itself, is played out on a
   region around all of them: applied, with all that the worklist then does there. The cheapest outcome wins;
-  by less than the target's margin none does, and the first that was found stays.
+  by less than the target's margin none does, and the first that was found stays. So it does where more than
+  ``CROWD`` nodes are at stake: crowds contend in wide fans, where to play each would multiply the work.
 * *Lookahead.* What does not pay by itself may make possible what does. When the worklist is at rest, each
   rewrite that only its price spoke against is played out likewise. If the outcome is a gain, all that the
   play applied is applied to the graph: a region keeps the numbers of its nodes, and new ones are given out as
@@ -35,6 +36,7 @@ from convgraph.ir.ops import Op
 from convgraph.passes.rewrite import PRICE, PricedRewrite, Refusal, Rewrite, surroundings
 
 HOPS, MOST = 3, 48  # how far a play sees beyond what is replaced: in steps, and in nodes in all
+CROWD = 16  # nodes that contending rewrites replace in all, where they are played out
 ENOUGH = 4  # plays in vain of one rewrite in places alike: blocks come again and again
 _WIDER = 2  # steps beyond a play, for the rehearsal of what it found
 
@@ -107,11 +109,14 @@ class Search:
 
     def best(self, graph: Graph, step: Step) -> Sequence[Step]:
         """What to do where a step pays: itself, or the best of what contends with it for its nodes."""
-        rivals = list(self._rivals(graph, step)) if isinstance(step.rewrite, PricedRewrite) else []
-        if not rivals:
+        rivals = list(self._rivals(graph, step))
+        wanted = {node for one in (step, *rivals) for node in one.replaced(graph)} if rivals else set()
+        if not rivals or len(wanted) > CROWD:
+            return (step,)
+        contest = (*(one.rewrite.name for one in (step, *rivals)), *structure(graph, wanted, root=step.node))
+        if self._alike[contest] >= ENOUGH:
             return (step,)
         judge = _judge(step)
-        wanted = {node for one in (step, *rivals) for node in one.replaced(graph)}
         nodes = surroundings(graph, wanted, steps=HOPS, most=MOST)
         first = best = self._played(graph, step, nodes)
         for rival in rivals:
@@ -119,6 +124,7 @@ class Search:
             if best is not None and outcome is not None and _is_gain(judge, outcome.after, best.after):
                 best = outcome
         if best is None or best is first:
+            self._alike[contest] += 1
             return (step,)
         winner = best.steps[0]
         if winner.rewrite.refusal(graph, winner.match, at="") is None:
@@ -148,14 +154,22 @@ class Search:
         self._given_up.add(step.rewrite.name)
 
     def _rivals(self, graph: Graph, step: Step) -> Iterator[Step]:
-        """The other priced rewrites that only their price may speak against and that replace a same node."""
-        wanted = step.replaced(graph)
+        """The other priced rewrites that only their price may speak against and that replace a same node.
+
+        None where very many are replaced, or the same ones by the same rewrite, found at another node.
+        """
+        wanted = step.replaced(graph) if isinstance(step.rewrite, PricedRewrite) else set()
+        if len(wanted) > CROWD:
+            return
         for node in sorted(surroundings(graph, wanted, steps=1)):
             for rewrite in self._rewrites_at(graph.op(node)):
                 if not isinstance(rewrite, PricedRewrite) or (rewrite, node) == (step.rewrite, step.node):
                     continue
                 rival = Step(rewrite, node, None).again(graph)
-                if rival is not None and wanted & rival.replaced(graph) and self._allows(rival):
+                if rival is None or not self._allows(rival):
+                    continue
+                same = rewrite == step.rewrite and rival.replaced(graph) == wanted
+                if wanted & rival.replaced(graph) and not same:
                     yield rival
 
     def _played(self, graph: Graph, step: Step, nodes: set[int]) -> _Outcome | None:
