@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 INPUT = (2, 3, 12, 17)
-FINDS = ("fuse-activation-into-conv", "fold-coordinate-channels")
+FINDS = ("fold-coordinate-channels",)
 
 
 class CoordConv2d(nn.Module):

@@ -74,10 +74,11 @@ def factored(matrices: Matrix, *, rank: int) -> tuple[Matrix, Matrix]:
     """The nearest matrices of a rank, as (…, rows, rank) times (…, rank, columns) of like magnitude.
 
     What lies along the left singular vectors is computed anew: the right ones of a decomposition are off by
-    up to a hundred roundings, which matrices of float64 would show.
+    up to a hundred roundings, which matrices of float64 would show. Rows and columns of zeros stay zero.
     """
     left, values, _ = np.linalg.svd(matrices, full_matrices=False)
     basis, root = left[..., :rank], np.sqrt(values[..., :rank])
+    basis = np.where(matrices.any(axis=-1, keepdims=True), basis, 0.0)
     root = np.where(root > 0, root, 1.0)
     along = np.swapaxes(basis, -2, -1) @ matrices
     return basis * root[..., None, :], along / root[..., :, None]

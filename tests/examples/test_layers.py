@@ -93,7 +93,7 @@ def test_layer(name: str, setting: str) -> None:
         with pytest.raises(Exception, match=GALLERY.REFUSED[name, way]):
             cg.load(GALLERY.exported(module, x, **SETTINGS[setting], opset=opset))
         return
-    result = cg.optimize(GALLERY.exported(module, x, **SETTINGS[setting], opset=opset))
+    result = cg.optimize(GALLERY.exported(module, x, **SETTINGS[setting], opset=opset), target=GALLERY.TARGET)
     assert result.verification is not None
     assert result.verification.equal, result.verification.reason
     assert GALLERY.worst_error(result, module, x) <= 2e-6
@@ -103,7 +103,8 @@ def test_layer(name: str, setting: str) -> None:
     assert not any(isinstance(result.graph.op(n), BatchNormalization) for n in result.graph.compute_nodes())
     before, after = graph_cost(result.original), graph_cost(result.graph)
     assert before.approximate or after <= before, "what the model computes while it runs cannot be counted"
-    assert not cg.optimize(result.proto, verify=False).changed, "a second run has nothing left to do"
+    again = cg.optimize(result.proto, target=GALLERY.TARGET, verify=False)
+    assert not again.changed, "a second run has nothing left to do"
     if way == "from_torch":
         check_formulas(result.original)
         on_weights = getattr(loaded(name), "ON_WEIGHTS", 0)  # done on the way in

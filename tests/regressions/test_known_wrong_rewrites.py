@@ -14,6 +14,7 @@ import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from convgraph.compiler.optimize import optimize
+from convgraph.compiler.selection import Level
 from convgraph.ir.tensor import Array
 
 RNG = np.random.default_rng(11)
@@ -392,12 +393,14 @@ def test_what_is_random_stays(source: NodeProto, constants: Mapping[str, Array])
 CASES = PADS | CHANNELS | NORMS | SHARING | SLICES
 
 
+@pytest.mark.parametrize("level", ["clean", "exact"])
 @pytest.mark.parametrize(("proto", "left"), [pytest.param(*case, id=name) for name, case in CASES.items()])
-def test_the_function_stays(proto: onnx.ModelProto, left: list[str]) -> None:
-    result = optimize(proto)
+def test_the_function_stays(proto: onnx.ModelProto, left: list[str], *, level: Level) -> None:
+    result = optimize(proto, level=level)
     assert result.verification is not None
     assert result.verification.equal, result.verification.reason
-    assert [n.op_type for n in result.proto.graph.node] == left
+    if level == "clean":  # what algebra then makes of it is for the target's prices
+        assert [n.op_type for n in result.proto.graph.node] == left
     shape = [dim.dim_value or 11 for dim in proto.graph.input[0].type.tensor_type.shape.dim]
     feeds = {"x": np.random.default_rng(3).normal(size=shape).astype(np.float32)}
     for expected, found in zip(run(proto, feeds), run(result.proto, feeds), strict=True):
