@@ -25,6 +25,7 @@ from convgraph.ir.ops import (
     BatchNormalization,
     Concat,
     Div,
+    MaxPool,
     Mul,
     Neg,
     Op,
@@ -61,9 +62,12 @@ class MoveFunctionBeforeResize(PricedRewrite[FunctionOfImages]):
     measure: ClassVar[Measure] = staticmethod(target_cost)
 
     def find(self, graph: Graph, node: int) -> FunctionOfImages | None:
-        """A function of a Resize, or of a Concat of one along the channels; no sum of two of them."""
+        """A function of a Resize, or of a Concat of one along the channels; no sum of two of them.
+
+        A MaxPool that numbers the pixels it takes needs equal ones to stay equal, which rounding may end.
+        """
         op, operands = graph.op(node), graph.operands(node)
-        if isinstance(op, BatchNormalization) and op.training_mode:
+        if (isinstance(op, BatchNormalization) and op.training_mode) or _is_numbered(graph, node):
             return None
         for slot, value in enumerate(operands[: 2 if isinstance(op, _COMBINED) else 1]):
             images = () if value is None else _images(graph, value)
@@ -135,6 +139,11 @@ class MoveFunctionBeforeResize(PricedRewrite[FunctionOfImages]):
             made.append(resized_as(edit, image.node, small) if enlarged else small)
         whole = made[0] if len(made) == 1 else edit.add(Concat(axis=1), *made, like=joined.node)
         edit.replace(Value(m.function, 0), whole)
+
+
+def _is_numbered(graph: Graph, node: int) -> bool:
+    readers = [use.node for use in graph.readers(Value(node, 0))]
+    return any(isinstance(graph.op(n), MaxPool) and len(graph.results(n)) > 1 for n in readers)
 
 
 def _images(graph: Graph, value: Value) -> tuple[Value, ...]:

@@ -7,7 +7,8 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from convgraph.analysis.cost import graph_cost, parameters
+from convgraph.analysis.cost import parameters
+from convgraph.analysis.target import OnnxruntimeCpu
 from convgraph.compiler.optimize import optimize
 from convgraph.errors import InvalidModel
 from convgraph.exporters.onnx_model import to_onnx
@@ -106,7 +107,8 @@ def test_a_model_is_optimized_into_an_equal_one(name: str, graphs: dict[str, Gra
     assert result.verification is not None
     assert result.verification.equal, result.verification.reason
     assert result.changed
-    assert graph_cost(result.graph) < graph_cost(graphs[name])
+    target = OnnxruntimeCpu()
+    assert target.price(result.graph) < target.price(graphs[name])
     assert count(result.graph, BatchNormalization) == 0
 
 
