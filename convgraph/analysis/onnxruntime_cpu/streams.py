@@ -118,7 +118,9 @@ def call_seconds(call: Call, *, rates: Rates) -> float:
 
 
 def work_of(call: Call) -> tuple[Work, ...]:
-    """What an operation does, counted."""
+    """What an operation does, counted; its bytes alone where not even the number of axes is known."""
+    if any(type_ is not None and type_.shape is None for type_ in (*call.operands, *call.results)):
+        return movement.copied(call)
     account = next((ACCOUNTS[kind] for kind in type(call.op).__mro__ if kind in ACCOUNTS), movement.copied)
     return account(call)
 

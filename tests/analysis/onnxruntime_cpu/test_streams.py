@@ -362,3 +362,10 @@ def test_blocks_cost_a_pass_to_enter() -> None:
     assert 0.5 * copy < streams.reorder_seconds(once, rates=rates) < 4 * copy
     assert streams.reorder_seconds(ragged, rates=rates) < streams.reorder_seconds(once, rates=rates)
     assert time(call(GlobalAveragePool(), (1, 64, 56, 56), block=8)) < copy
+
+
+def test_a_number_of_axes_that_is_not_known_is_no_fault() -> None:
+    unknown = TensorType(dtype=DataType.FLOAT, shape=None)
+    for op in (Transpose(perm=(1, 0)), Concat(axis=1), Relu(), Softmax(axis=1)):
+        call = Call(op=op, operands=(unknown,), results=(unknown,), opset=17)
+        assert streams.call_seconds(call, rates=committed()) > 0
