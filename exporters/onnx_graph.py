@@ -1,6 +1,6 @@
 """A Graph as a GraphProto: constants as initializers, control flow with its bodies, nodes in graph order."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -10,6 +10,7 @@ from convgraph.exporters.onnx_nodes import write
 from convgraph.exporters.onnx_place import NOTHING, Place, Ref, Taken
 from convgraph.exporters.onnx_types import tensor_proto, value_proto
 from convgraph.ir.graph import Graph, NodeInfo, Value
+from convgraph.ir.ops.base import Op
 from convgraph.ir.ops.constant import Constant, Input
 from convgraph.ir.ops.opaque import Opaque
 from convgraph.ir.tensor import Tensor
@@ -56,11 +57,11 @@ class _GraphWriter:
         proto: GraphProto,
         outside: tuple[Graph, Taken] | None,
     ) -> None:
-        self.graph, self.opset, self.store, self.around = graph, opset, store, around
+        self.graph, self.opset, self.store = graph, opset, store
         self.proto = proto
         self.absorbed: set[tuple[int, int]] = set()
         self.taken = Taken(around=outside)
-        self.named: dict[Value, str] = {}
+        self.named: dict[Value, str] = dict(around)
         self.given_names = {graph.info(node).name for node in graph.nodes()}
         self.node_names: set[str] = set()
         self.between: dict[int, list[ValueInfoProto]] = {}
@@ -71,7 +72,7 @@ class _GraphWriter:
         self.proto.MergeFromString(self.graph.header.carried)
         for node in self.graph.compute_nodes():
             if (sparse := _sparse_constant(self.graph, node)) is None:
-                self.proto.node.extend(self._nodes(node))
+                self._write_node(node)
             else:
                 sparse.values.name = self._name(Value(node, 0))
                 self.proto.sparse_initializer.append(sparse)
@@ -87,8 +88,7 @@ class _GraphWriter:
             self.proto.metadata_props.add(key=key, value=text)
 
     def _name(self, value: Value) -> str:
-        name = self.around.get(value) or self.named.get(value) or self.graph.value_name(value)
-        return name or self._unnamed(value)
+        return self.named.get(value) or self.graph.value_name(value) or self._unnamed(value)
 
     def _unnamed(self, value: Value) -> str:
         """A name for a result that an edit left without one although it is read; "" when nobody reads it."""
@@ -97,32 +97,45 @@ class _GraphWriter:
             readers = [self.graph.value_name(Value(use.node, 0)) for use in uses]
             operation = self.graph.op(value.node).label.lower()
             stem = next((f"{name}_{operation}" for name in readers if name), operation)
-            place = Place(graph=self.graph, node=value.node, opset=self.opset, taken=self.taken)
-            self.named[value] = place.fresh(stem) if uses else ""
+            self.named[value] = self._place(value.node).fresh(stem) if uses else ""
         return self.named[value]
 
     # ---- nodes ----
 
-    def _nodes(self, node: int) -> list[NodeProto]:
+    def _place(self, node: int) -> Place:
+        return Place(
+            graph=self.graph,
+            node=node,
+            opset=self.opset,
+            taken=self.taken,
+            into=self.proto,
+            constants=self.constants,
+        )
+
+    def _write_node(self, node: int) -> None:
         op, info = self.graph.op(node), self.graph.info(node)
         results = [self._name(value) for value in self.graph.results(node)]
         if isinstance(op, Opaque):
             protos = [self._opaque(node, op, results)]
         else:
-            place = Place(
-                graph=self.graph, node=node, opset=self.opset, taken=self.taken, constants=self.constants
-            )
-            protos = write(place, op, self._operands(node), results)
-            self.absorbed.update((node, slot) for slot in place.absorbed)
-            self.between[node] = place.between
-            if place.another:
-                self.named[Value(node, 0)] = place.another
+            protos = self._typed(node, op, results)
         own = next((index for index, proto in enumerate(protos) if proto.op_type == op.label), None)
         if own is None:
             self._annotate(protos, info)
         else:
-            self._annotate(protos[: own + 1], replace(info, fused=None))
-            self._annotate(protos[own + 1 :], info.fused or _second(info, protos[-1].op_type))
+            self._annotate(protos[: own + 1], info if info.fused is None else replace(info, fused=None))
+            if later := protos[own + 1 :]:
+                self._annotate(later, info.fused or _second(info, later[-1].op_type))
+
+    def _typed(self, node: int, op: Op, results: Sequence[str]) -> list[NodeProto]:
+        place = self._place(node)
+        protos = write(place, op, self._operands(node), results)
+        if place.absorbed:
+            self.absorbed.update((node, slot) for slot in place.absorbed)
+        if place.between:
+            self.between[node] = place.between
+        if place.another:
+            self.named[Value(node, 0)] = place.another
         return protos
 
     def _annotate(self, protos: list[NodeProto], info: NodeInfo) -> None:
@@ -154,23 +167,18 @@ class _GraphWriter:
         return name
 
     def _operands(self, node: int) -> list[Ref]:
-        return [
-            NOTHING
-            if value is None
-            else Ref(
-                name=self._name(value),
-                type=self.graph.type(value),
-                tensor=self.graph.constant(value),
-                slot=slot,
-            )
-            for slot, value in enumerate(self.graph.operands(node))
-        ]
+        operands = enumerate(self.graph.operands(node))
+        return [NOTHING if value is None else self._operand(value, slot) for slot, value in operands]
+
+    def _operand(self, value: Value, slot: int) -> Ref:
+        type_, tensor = self.graph.type(value), self.graph.constant(value)
+        return Ref(name=self._name(value), type=type_, tensor=tensor, slot=slot)
 
     def _opaque(self, node: int, op: Opaque, results: list[str]) -> NodeProto:
         operands = self.graph.operands(node)
         own = [*operands[: op.arity], *(None,) * (op.arity - len(operands))]
-        proto = NodeProto(op_type=op.op_type, output=results)
-        proto.input.extend("" if value is None else self._name(value) for value in own)
+        names = ["" if value is None else self._name(value) for value in own]
+        proto = self.proto.node.add(op_type=op.op_type, input=names, output=results)
         if op.domain:
             proto.domain = op.domain
         if op.overload:
@@ -224,7 +232,7 @@ class _GraphWriter:
         computed: list[ValueInfoProto] = []
         for node in self.graph.nodes():
             is_constant = isinstance(self.graph.op(node), Constant)
-            computed += self.between.get(node, [])
+            computed.extend(self.between.get(node, ()))
             for value in self.graph.results(node):
                 info = self.graph.value_info(value)
                 noted = info.recorded or (not is_constant and bool(info.doc or info.metadata))

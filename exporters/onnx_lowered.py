@@ -24,7 +24,7 @@ def lowered(since: int, lower: Callable[["Steps", Any, Ref], tuple[str, Sequence
             return plain(place, op, operands, results)
         steps = Steps(place=place, stem=results[0], like=operands[0])
         op_type, last = lower(steps, op, operands[0])
-        return [*steps.nodes, node_proto(op_type, last, results, {})]
+        return [*steps.nodes, node_proto(place, op_type, last, results, {})]
 
     return emit
 
@@ -43,7 +43,7 @@ class Steps:
         if schema(op_type, self.place.opset) is None:
             raise self.place.refusal(op_type)
         result = Ref(name=name or self.place.fresh(f"{self.stem}_{op_type.lower()}"), type=self.like.type)
-        self.nodes.append(node_proto(op_type, operands, [result.name], attributes))
+        self.nodes.append(node_proto(self.place, op_type, operands, [result.name], attributes))
         return result
 
     def number(self, value: float, *, name: str) -> Ref:

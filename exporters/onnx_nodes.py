@@ -13,6 +13,7 @@ from onnx import NodeProto
 from convgraph.exporters.onnx_lowered import gelu, hard_swish, lowered, mish, swish
 from convgraph.exporters.onnx_padded import Apart, kept_apart, padding, pads_apart, unpadded
 from convgraph.exporters.onnx_place import NOTHING, Place, Ref, Writer, node_proto, plain, schema
+from convgraph.ir.ops import TYPED
 from convgraph.ir.ops.activation import Clip, Gelu, HardSwish, Mish, Swish
 from convgraph.ir.ops.base import Op
 from convgraph.ir.ops.conv import Convolution
@@ -31,10 +32,8 @@ def write(place: Place, op: Op, operands: Sequence[Ref], results: Sequence[str])
 
     Raises UnsupportedOp when the opset has no form for it.
     """
-    for family, writer in WRITERS.items():
-        if isinstance(op, family):
-            return writer(place, op, operands, results)
-    return plain(place, op, operands, results)
+    writer: Writer = _WRITER_OF.get(type(op), plain)
+    return writer(place, op, operands, results)
 
 
 def _slot(operands: Sequence[Ref], slot: int) -> Ref:
@@ -89,7 +88,7 @@ def _clip(place: Place, op: Clip, operands: Sequence[Ref], results: Sequence[str
         return plain(place, op, operands, results)
     bounds = {"min": _slot(operands, 1), "max": _slot(operands, 2)}
     stated = {name: _number(place, bound, name) for name, bound in bounds.items() if bound.name}
-    return [node_proto("Clip", operands[:1], results, stated)]
+    return [node_proto(place, "Clip", operands[:1], results, stated)]
 
 
 def _number(place: Place, operand: Ref, role: str) -> float:
@@ -255,4 +254,7 @@ WRITERS: Mapping[type[Op], Writer] = {
     Squeeze: _axes,
     Swish: lowered(24, swish),
     Unsqueeze: _axes,
+}
+_WRITER_OF: Mapping[type[Op], Writer] = {
+    kind: writer for family, writer in WRITERS.items() for kind in TYPED.values() if issubclass(kind, family)
 }

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
-from onnx import NodeProto, ValueInfoProto
+from onnx import AttributeProto, GraphProto, NodeProto, ValueInfoProto
 
 from convgraph.errors import UnsupportedOp
 from convgraph.exporters.onnx_types import value_proto
@@ -52,7 +52,7 @@ class Taken:
 
 @dataclass(slots=True, kw_only=True)
 class Place:
-    """Where nodes are written: the opset, the node they stand for, and what writing it brings along.
+    """Where nodes are written: the message, the opset, the node they stand for, and what that brings along.
 
     ``constants`` are those of all nodes of the graph so far; ``absorbed`` are the operands that what is
     written does not read; ``another`` is the name of what is written in place of the node's result, where
@@ -63,6 +63,7 @@ class Place:
     node: int
     opset: int
     taken: Taken
+    into: GraphProto
     absorbed: set[int] = field(default_factory=set)
     constants: list[tuple[str, Tensor]] = field(default_factory=list)
     between: list[ValueInfoProto] = field(default_factory=list)
@@ -135,15 +136,20 @@ class Place:
 
 
 def node_proto(
-    op_type: str, operands: Sequence[Ref], results: Sequence[str], attributes: Mapping[str, Any]
+    place: Place, op_type: str, operands: Sequence[Ref], results: Sequence[str], attributes: Mapping[str, Any]
 ) -> NodeProto:
-    """A node with its attributes in alphabetical order; omitted operands at the end are left out."""
+    """The next node, its attributes in alphabetical order; omitted operands at the end are left out."""
     names = [operand.name for operand in operands]
     while names and not names[-1]:
         names.pop()
-    proto = NodeProto(op_type=op_type, input=names, output=results)
+    proto = place.into.node.add(op_type=op_type, input=names, output=results)
     for name, value in sorted(attributes.items()):
-        proto.attribute.append(onnx.helper.make_attribute(name, value))
+        if isinstance(value, int):
+            proto.attribute.add(name=name, type=AttributeProto.INT, i=value)
+        elif isinstance(value, (list, tuple)) and value and all(isinstance(item, int) for item in value):
+            proto.attribute.add(name=name, type=AttributeProto.INTS, ints=value)
+        else:
+            proto.attribute.append(onnx.helper.make_attribute(name, value))
     return proto
 
 
@@ -155,6 +161,29 @@ def schema(op_type: str, opset: int) -> onnx.defs.OpSchema | None:
     except onnx.defs.SchemaError:
         return None
     return None if found.deprecated else found
+
+
+class _Attribute(NamedTuple):
+    """What ONNX says of an attribute: its kind, and its value where none is stated, None if one has to be."""
+
+    type: onnx.defs.OpSchema.AttrType
+    default: Any
+
+
+@cache
+def _declared(op_type: str, opset: int) -> Mapping[str, _Attribute] | None:
+    """The attributes of an operator in an opset: asked of onnx once, as it makes them anew each time."""
+    found = schema(op_type, opset)
+    if found is None:
+        return None
+    return {name: _Attribute(a.type, _default(a)) for name, a in found.attributes.items()}
+
+
+def _default(attribute: onnx.defs.OpSchema.Attribute) -> Any:
+    if attribute.required or not attribute.default_value.type:
+        return None
+    stated = onnx.helper.get_attribute_value(attribute.default_value)
+    return stated.decode() if isinstance(stated, bytes) else stated
 
 
 def attributes_of(
@@ -170,37 +199,38 @@ def attributes_of(
     ``without`` are fields written some other way, ``given`` attributes that are no fields. Raises
     UnsupportedOp for a field away from its default that the opset has no attribute for.
     """
-    declared = schema(op_type or op.label, place.opset)
+    declared = _declared(op_type or op.label, place.opset)
     if declared is None:
         newest = onnx.defs.get_schema(op.label, onnx.defs.onnx_opset_version(), "")
         raise place.refusal(op.label, expected=f"opset {newest.since_version} or newer")
-    values = {k: v for k, v in op.attributes().items() if k not in (*without, "activation")} | dict(given)
-    defaults = {f.name: f.default for f in fields(op) if f.default is not MISSING}
+    values = {k: v for k, v in op.attributes().items() if k != "activation" and k not in without}
+    values.update(given)
     written = {}
     for name, value in values.items():
-        if name not in declared.attributes:
-            if name in given or value != defaults.get(name):
+        attribute = declared.get(name)
+        if attribute is None:
+            if name in given or value != _own_default(op, name):
                 raise place.refusal(f"{op.label} with {name}={value}")
-        elif value is not None and value != () and not _is_default(declared.attributes[name], value):
-            written[name] = _stated(declared.attributes[name], value)
+        elif value is not None and value != () and not _is_default(attribute, value):
+            written[name] = _stated(attribute, value)
     return written
 
 
-def _stated(attribute: onnx.defs.OpSchema.Attribute, value: Any) -> Any:
+def _own_default(op: Op, name: str) -> Any:
+    return next((f.default for f in fields(op) if f.name == name and f.default is not MISSING), None)
+
+
+def _stated(attribute: _Attribute, value: Any) -> Any:
     """A field as ``make_attribute`` takes it: it would make an integer attribute of the float 1."""
     if isinstance(value, DataType):
         return int(value)
     return float(value) if attribute.type == onnx.defs.OpSchema.AttrType.FLOAT else value
 
 
-def _is_default(attribute: onnx.defs.OpSchema.Attribute, value: Any) -> bool:
-    default = attribute.default_value
-    if attribute.required or not default.type:
-        return False
-    stated = onnx.helper.get_attribute_value(default)
-    if isinstance(stated, bytes):
-        return bool(stated.decode() == value)
-    return bool(np.float32(stated) == np.float32(value)) if isinstance(stated, float) else stated == value
+def _is_default(attribute: _Attribute, value: Any) -> bool:
+    if isinstance(attribute.default, float):
+        return bool(np.float32(attribute.default) == np.float32(value))
+    return attribute.default is not None and bool(attribute.default == value)
 
 
 def plain(
@@ -216,7 +246,7 @@ def plain(
     """One node, attributes as ``attributes_of`` says. Raises UnsupportedOp for operands the opset lacks."""
     attributes = attributes_of(place, op, op_type=op_type, without=without, given=given)
     declared = schema(op_type or op.label, place.opset)
-    node = node_proto(op_type or op.label, operands, results, attributes)
+    node = node_proto(place, op_type or op.label, operands, results, attributes)
     if declared is not None and len(node.input) > declared.max_input:
         raise place.refusal(f"{op.label} with {len(node.input)} operands")
     return [node]

@@ -27,17 +27,18 @@ class Account:
     def closed(self) -> dict[str, Any]:
         """What an ``Application`` says of it, once the edit is done."""
         graph, former = self._graph, self.edit.former
-        added = [node for node in range(self._start, graph.next_order) if node in graph]
+        fresh = range(self._start, graph.next_order)
+        added = [node for node in fresh if node in graph and _computes(graph, node)]
         kept = (node for node in former if node in graph and node < self._start)
         renamed = [node for node in kept if _computes(graph, node) and not graph.info(node).name]
         took = (*self._took, *(self._path + former[node] for node in renamed))
-        made = [node for node in (*added, *renamed) if _computes(graph, node)]
+        made = [*added, *renamed]
         after = sum((node_cost(graph, node, sizes=self._sizes) for node in added), NOTHING)
         return {"before": self._before, "after": after, "took": took, "made": self._names(made)}
 
     def _erased(self, node: int) -> None:
-        self._before += node_cost(self._graph, node, sizes=self._sizes)
         if _computes(self._graph, node):
+            self._before += node_cost(self._graph, node, sizes=self._sizes)
             name = node_name(self._graph, node)
             nameless = name == f"#{node}"
             self._took.append(self._path + (self.edit.former.get(node, name) if nameless else name))

@@ -119,10 +119,9 @@ class Rewrite(ABC, Generic[Match]):
     @classmethod
     def requirements(cls) -> tuple[Requirement, ...]:
         """What must hold before ``apply``, in the order it is checked: the class's own, then its bases'."""
-        facts = ((name, getattr(cls, name)) for name in _requirement_names(cls))
         return tuple(
-            Requirement(name=name, reason=_first_sentence(fact.__doc__ or ""), holds=fact)
-            for name, fact in facts
+            Requirement(name=name, reason=_reason(cls, name), holds=getattr(cls, name))
+            for name in _requirement_names(cls)
         )
 
     @classmethod
@@ -137,10 +136,8 @@ class Rewrite(ABC, Generic[Match]):
         for name in _requirement_names(type(self)):
             if name == but:
                 continue
-            fact = getattr(self, name)
-            if not fact(graph, match):
-                reason = _first_sentence(fact.__doc__ or "")
-                return Refusal(rewrite=self.name, at=at, requirement=name, reason=reason)
+            if not getattr(self, name)(graph, match):
+                return Refusal(rewrite=self.name, at=at, requirement=name, reason=_reason(type(self), name))
         return None
 
 
@@ -172,9 +169,9 @@ class PricedRewrite(Rewrite[Match]):
         """The nodes that the rewrite replaces, constants aside."""
 
     @requirement
-    def it_is_cheaper_on_the_target(self, graph: Graph, m: Match) -> bool:
+    def it_is_cheaper_on_the_target(self, graph: Graph, m: Match, offer: Offer | None = None) -> bool:
         """The target finds the result cheaper than what it replaces."""
-        return self.pays(self.offer(graph, m))
+        return self.pays(offer or self.offer(graph, m))
 
     @property
     def judge(self) -> Target:
@@ -184,6 +181,15 @@ class PricedRewrite(Rewrite[Match]):
     def pays(self, offer: Offer) -> bool:
         """Whether the target takes an offer."""
         return self.judge.prefers(offer.after, before=offer.before)
+
+    def too_dear(self, graph: Graph, match: Match, *, at: str) -> Refusal | None:
+        """What the target says against a match, with the figures of its offer; None where it takes it."""
+        offer = self.offer(graph, match)
+        if self.it_is_cheaper_on_the_target(graph, match, offer):
+            return None
+        says, reason = self.judge.says, _reason(type(self), PRICE).removesuffix(".")
+        figures = f"{reason}: {says(offer.before)} now, {says(offer.after)} after it."
+        return Refusal(rewrite=self.name, at=at, requirement=PRICE, reason=figures)
 
     def offer(self, graph: Graph, match: Match) -> Offer:
         """What it would change, by a rehearsal."""
@@ -227,5 +233,10 @@ def _requirement_names(cls: type[Rewrite[Any]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name, fact in own if getattr(fact, "is_requirement", False)))
 
 
+def _reason(cls: type[Rewrite[Any]], name: str) -> str:
+    return _first_sentence(getattr(cls, name).__doc__ or "")
+
+
+@cache
 def _first_sentence(doc: str) -> str:
     return " ".join(doc.strip().split("\n\n", maxsplit=1)[0].split())

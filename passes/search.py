@@ -90,6 +90,7 @@ class Search:
         self._refusals: dict[tuple[str, int], tuple[object, Refusal]] = {}
         self._given_up: set[str] = set()
         self._alike: Counter[object] = Counter()
+        self._priced: dict[type[Op], tuple[PricedRewrite[Any], ...]] = {}
 
     def refusal(self, graph: Graph, step: Step, *, at: str) -> Refusal | None:
         """Why a step may not be made, or None; a price is asked again only where something has changed."""
@@ -97,13 +98,12 @@ class Search:
         refused = rewrite.refusal(graph, step.match, at=at, but=PRICE)
         if refused is not None or not isinstance(rewrite, PricedRewrite):
             return refused
-        seen = look(graph, surroundings(graph, step.replaced(graph), steps=rewrite.judge.around))
+        seen = look(graph, surroundings(graph, step.replaced(graph), steps=rewrite.judge.around), which=False)
         known = self._refusals.get((rewrite.name, step.node))
         if known is not None and known[0] == seen:
             return replace(known[1], at=at)
-        refused = rewrite.refusal(graph, step.match, at=at)
+        refused = rewrite.too_dear(graph, step.match, at=at)
         if refused is not None:
-            refused = replace(refused, reason=_with_figures(rewrite, graph, step, reason=refused.reason))
             self._refusals[rewrite.name, step.node] = seen, refused
         return refused
 
@@ -162,8 +162,8 @@ class Search:
         if len(wanted) > CROWD:
             return
         for node in sorted(surroundings(graph, wanted, steps=1)):
-            for rewrite in self._rewrites_at(graph.op(node)):
-                if not isinstance(rewrite, PricedRewrite) or (rewrite, node) == (step.rewrite, step.node):
+            for rewrite in self._priced_at(graph.op(node)):
+                if node == step.node and rewrite == step.rewrite:
                     continue
                 rival = Step(rewrite, node, None).again(graph)
                 if rival is None or not self._allows(rival):
@@ -171,6 +171,12 @@ class Search:
                 same = rewrite == step.rewrite and rival.replaced(graph) == wanted
                 if wanted & rival.replaced(graph) and not same:
                     yield rival
+
+    def _priced_at(self, op: Op) -> tuple[PricedRewrite[Any], ...]:
+        kind = type(op)
+        if kind not in self._priced:
+            self._priced[kind] = tuple(r for r in self._rewrites_at(op) if isinstance(r, PricedRewrite))
+        return self._priced[kind]
 
     def _played(self, graph: Graph, step: Step, nodes: set[int]) -> _Outcome | None:
         part = graph.region(nodes)
@@ -198,11 +204,21 @@ class Search:
         return _is_gain(judge, judge.prices(part), before)
 
 
-def look(graph: Graph, nodes: Iterable[int]) -> object:
-    """All that rewrites see at these nodes: equal where none of it has changed."""
+def look(graph: Graph, nodes: Iterable[int], *, which: bool = True) -> object:
+    """All that rewrites see at these nodes: equal where none of it has changed.
+
+    Not ``which`` of equal small constants is read, where that makes no difference.
+    """
+
+    def read(value: Value | None) -> object:
+        kind = value and graph.type(value)
+        if which or kind is None or kind.known is None or graph.constant(value) is None:
+            return value, kind
+        return kind, kind.known
+
     seen = []
     for node in sorted(nodes):
-        given = [(value, value and graph.type(value)) for value in graph.operands(node)]
+        given = list(map(read, graph.operands(node)))
         made = [(graph.type(v), graph.readers(v), graph.is_output(v)) for v in graph.results(node)]
         seen.append((node, given, made))
     return seen
@@ -234,8 +250,3 @@ def _judge(step: Step) -> Target:
 def _is_gain(judge: Target, after: Prices, before: Prices) -> bool:
     old, new = judge.change(after, before=before)
     return judge.prefers(new, before=old)
-
-
-def _with_figures(rewrite: PricedRewrite[Any], graph: Graph, step: Step, *, reason: str) -> str:
-    offer, says = rewrite.offer(graph, step.match), rewrite.judge.says
-    return f"{reason.removesuffix('.')}: {says(offer.before)} now, {says(offer.after)} after it."

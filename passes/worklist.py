@@ -8,6 +8,7 @@ their product. What does not pay by itself is then looked at again with what it 
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from convgraph.analysis.census import node_name
@@ -46,16 +47,24 @@ class Run:
         self._inner: dict[tuple[int, str], Run] = {}
         self._seen: dict[int, tuple[object, ...]] = {}
         self._illegal: set[tuple[int, str]] = set()
+        self._rest = _Rest()
         ledger.patience += PATIENCE * len(graph)
 
     def settle(self, dispatch: "Dispatch") -> None:
         """Run the rewrites to their joint fixpoint."""
         search = None if self._plays else self._search(dispatch)
+        self._rest = replace(self._rest, others=dispatch.beside(self._rest.rewrites))
         changed = True
         while changed and not self._ledger.stopped:
             changed = self._work(self.graph.nodes(), dispatch, search)
             if not changed and search is not None:
                 changed = self._look_ahead(dispatch, search)
+        if not changed:
+            self._rest = _Rest(rewrites=dispatch.rewrites, applications=len(self._ledger.applications))
+
+    def go_on(self, graph: Graph, path: str) -> None:
+        """Take up the body again, as it now is and where it now is."""
+        self.graph, self.path, self._rest = graph, path, _Rest()
 
     def trace(self) -> Trace:
         """The record so far; refusals of nodes that are gone are dropped."""
@@ -87,7 +96,7 @@ class Run:
     def _visit(self, node: int, dispatch: "Dispatch", search: Search | None) -> Iterable[int]:
         """Try the rewrites that may start here; returns the nodes that the first one to apply touched."""
         refused = self._refusals.get(node, {})
-        for rewrite in dispatch.at(self.graph.op(node)):
+        for rewrite in self._to_try(dispatch).at(self.graph.op(node)):
             if refused:
                 refused.pop(rewrite.name, None)
             match = rewrite.find(self.graph, node)
@@ -100,6 +109,11 @@ class Run:
             refused = self._refusals.setdefault(node, refused)
             refused[rewrite.name] = refusal
         return () if self._plays else self._look_inside(node, dispatch)
+
+    def _to_try(self, dispatch: "Dispatch") -> "Dispatch":
+        """All rewrites, but until the first application not those that have just come to rest here."""
+        waits = self._rest.applications == len(self._ledger.applications)
+        return self._rest.others if waits and self._rest.others is not None else dispatch
 
     def _refusal(self, step: Step, search: Search | None) -> Refusal | None:
         at = self._name(step.node)
@@ -197,7 +211,7 @@ class Run:
         if (node, body.name) not in self._inner:
             self._inner[node, body.name] = Run(body.graph, ledger=self._ledger, path=path)
         run = self._inner[node, body.name]
-        run.graph, run.path = body.graph, path
+        run.go_on(body.graph, path)
         return run
 
     def _apply(self, step: Step, *, at: str) -> Iterable[int]:
@@ -238,6 +252,18 @@ class Run:
         return self.path + node_name(self.graph, node)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rest:
+    """The rewrites that came to rest last, after how many applications, and which ``others`` then follow.
+
+    As long as nothing is applied they would find what they found and be refused as they were.
+    """
+
+    rewrites: Sequence[AnyRewrite] = ()
+    applications: int = 0
+    others: "Dispatch | None" = None
+
+
 def _few(neighbours: Iterable[int]) -> Iterable[int]:
     """The neighbours, unless they are half the graph: going to those each time would multiply the work.
 
@@ -262,6 +288,11 @@ class Dispatch:
             exact = [rewrite for rewrite in self.rewrites if rewrite.exact]
             self._inside = self if len(exact) == len(self.rewrites) else Dispatch(exact)
         return self._inside
+
+    def beside(self, rewrites: Sequence[AnyRewrite]) -> "Dispatch":
+        """The same without some rewrites."""
+        those = set(map(id, rewrites))
+        return Dispatch([r for r in self.rewrites if id(r) not in those]) if those else self
 
     def concerns(self, op: Op) -> bool:
         """Whether anything may start at such an operation or inside it."""

@@ -90,7 +90,7 @@ def node_cost(
     traffic, unsure = _traffic([known[value] for value in (*read, *results)])
     macs, unclear = _macs(op, [v and known[v] for v in operands], [known[v] for v in results])
     own = Cost(macs, traffic, approximate=unsure or unclear)
-    return sum((graph_cost(body) for body in _subgraphs(op)), own)
+    return sum(map(graph_cost, bodies), own) if (bodies := _subgraphs(op)) else own
 
 
 def parameters(graph: Graph) -> int:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import ClassVar
 
-from convgraph.analysis.cost import NOTHING, Cost, graph_cost, node_cost, types_at_assumed_sizes
+from convgraph.analysis.alike import once_for_alike
+from convgraph.analysis.cost import NOTHING, Cost, Types, graph_cost, node_cost, types_at_assumed_sizes
 from convgraph.analysis.onnxruntime_cpu.predict import node_seconds
 from convgraph.analysis.onnxruntime_cpu.rates import Rates, committed
 from convgraph.errors import UnsupportedOp
@@ -79,7 +80,7 @@ class GenericTarget(Target):
 
     def prices(self, graph: Graph) -> Prices:
         """MACs and bytes of each node."""
-        return _counts(graph)
+        return _counted(graph)
 
     def prefers(self, after: Price, *, before: Price) -> bool:
         """Whether MACs go down, or stay and bytes go down."""
@@ -103,6 +104,7 @@ class OnnxruntimeCpu(Target):
 
     def __init__(self, rates: Rates | None = None) -> None:
         self._measured = rates
+        self._prices = once_for_alike(self._predicted)
 
     @cached_property
     def rates(self) -> Rates:
@@ -111,8 +113,11 @@ class OnnxruntimeCpu(Target):
 
     def prices(self, graph: Graph) -> Prices:
         """The seconds that each node takes, its MACs and its bytes."""
-        counts, uncounted = _counts(graph), (0, 0)  # an input that is reordered takes time
-        times = node_seconds(graph, self.rates)
+        return self._prices(graph)
+
+    def _predicted(self, graph: Graph) -> Prices:
+        types, uncounted = types_at_assumed_sizes(graph), (0, 0)  # an input that is reordered takes time
+        counts, times = _counts(graph, types), node_seconds(graph, self.rates, types=types)
         return {node: (time, *counts.get(node, uncounted)) for node, time in times.items()}
 
     def prefers(self, after: Price, *, before: Price) -> bool:
@@ -141,8 +146,12 @@ def target_named(name: str, *, rates: Rates | None = None) -> Target:
     return known[name]
 
 
-def _counts(graph: Graph) -> dict[int, Price]:
+@once_for_alike
+def _counted(graph: Graph) -> Prices:
+    return _counts(graph, types_at_assumed_sizes(graph))
+
+
+def _counts(graph: Graph, types: Types) -> dict[int, Price]:
     """The MACs and bytes of each node."""
-    types = types_at_assumed_sizes(graph)
     costs = ((node, node_cost(graph, node, types=types)) for node in graph.compute_nodes())
     return {node: (cost.macs, cost.bytes) for node, cost in costs}

@@ -9,9 +9,13 @@ from google.protobuf.message import Message
 from onnx import GraphProto, NodeProto, StringStringEntryProto, TensorProto
 
 from convgraph.errors import InvalidModel
-from convgraph.ir.graph import Header
+from convgraph.ir.header import Header, no_strings
 
 ONNX_DOMAINS = ("", "ai.onnx")  # two spellings of one
+_OF_A_NODE = frozenset(
+    ("input", "output", "name", "op_type", "domain", "overload", "attribute", "doc_string", "metadata_props")
+)
+_FURTHER = tuple(field.name for field in NodeProto.DESCRIPTOR.fields if field.name not in _OF_A_NODE)
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
@@ -41,18 +45,9 @@ def constant_of(node: NodeProto) -> TensorProto | None:
 
 def leftover(node: NodeProto) -> bytes:
     """The fields of a node that the IR has no place for, serialised; empty when there are none."""
-    known = {
-        "input",
-        "output",
-        "name",
-        "op_type",
-        "domain",
-        "overload",
-        "attribute",
-        "doc_string",
-        "metadata_props",
-    }
-    return without(node, known).SerializeToString(deterministic=True)
+    if not any(getattr(node, name) for name in _FURTHER):
+        return b""
+    return without(node, _OF_A_NODE).SerializeToString(deterministic=True)
 
 
 def without(message: AnyMessage, known: Iterable[str]) -> AnyMessage:
@@ -73,7 +68,7 @@ def without(message: AnyMessage, known: Iterable[str]) -> AnyMessage:
 
 def strings(entries: Iterable[StringStringEntryProto]) -> Mapping[str, str]:
     """Metadata as a read-only mapping."""
-    return MappingProxyType({entry.key: entry.value for entry in entries})
+    return MappingProxyType({entry.key: entry.value for entry in entries}) if entries else no_strings()
 
 
 def header_of(proto: GraphProto) -> Header:

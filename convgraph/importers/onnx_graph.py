@@ -1,10 +1,12 @@
 """A GraphProto as a Graph: names resolved, nodes sorted, types inferred, bodies of control flow nested."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 import onnx
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto
 
@@ -46,12 +48,15 @@ def read_graph(
     header: Header,
     inferred: Inferred,
     outer: Mapping[str, ValueInfo] = MappingProxyType({}),
+    nodes: Sequence[tuple[int, NodeProto]] | None = None,
 ) -> Graph:
     """The Graph of a GraphProto; ``outer`` holds the values a body may capture from around it.
 
-    Raises InvalidModel, naming the value or node, for a graph that breaks ONNX's rules.
+    ``nodes`` are those of ``sorted_nodes``, where the caller has them. Raises InvalidModel, naming the value
+    or node, for a graph that breaks ONNX's rules.
     """
-    return _GraphReader(proto, setting=setting, header=header, inferred=inferred, outer=outer).read()
+    reader = _GraphReader(proto, setting=setting, header=header, inferred=inferred, outer=outer)
+    return reader.read(sorted_nodes(proto, outer=frozenset(outer)) if nodes is None else nodes)
 
 
 class _GraphReader:
@@ -71,18 +76,22 @@ class _GraphReader:
         self.stated: dict[str, ValueInfoProto] = {v.name: v for v in proto.value_info}
         self.stated.update((v.name, v) for v in proto.output)
         self.outputs = frozenset(v.name for v in proto.output)
-        self.read_names = self.outputs.union(*(read_names(node) for node in proto.node))
-        self.made = frozenset(name for node in proto.node for name in node.output)
 
-    def read(self) -> Graph:
-        nodes = sorted_nodes(self.proto, outer=frozenset(self.outer))
+    @cached_property
+    def read_names(self) -> frozenset[str]:
+        return self.outputs.union(*(read_names(node) for node in self.proto.node))
+
+    @cached_property
+    def made(self) -> frozenset[str]:
+        return frozenset(name for node in self.proto.node for name in node.output)
+
+    def read(self, nodes: Iterable[tuple[int, NodeProto]]) -> Graph:
         self._add_inputs()
         self._add_constants()
+        first = len(self.proto.input) + len(self.proto.initializer)
         for place, node in nodes:
-            self._add_node(node, place=place + len(self.proto.input) + len(self.proto.initializer))
-        self.graph.outputs = tuple(
-            self._value(v.name, reader="the graph's outputs") for v in self.proto.output
-        )
+            self._add_node(node, place=first + place)
+        self.graph.outputs = tuple(self._value(v.name) for v in self.proto.output)
         self.graph.captures = tuple(self.captured)
         return self.graph
 
@@ -123,7 +132,8 @@ class _GraphReader:
         if name in self.stated:
             recorded = name not in self.outputs
             info = replace(self._stated_info(self.stated[name]), type=tensor.type, recorded=recorded)
-        node = replace(node, doc=proto.doc_string, metadata=strings(proto.metadata_props))
+        if proto.doc_string or proto.metadata_props or node.doc or node.metadata:
+            node = replace(node, doc=proto.doc_string, metadata=strings(proto.metadata_props))
         self._insert(Constant(tensor=tensor), (), infos=[info], node=node)
 
     def _tensor(self, proto: TensorProto, *, name: str = "") -> Tensor:
@@ -149,8 +159,10 @@ class _GraphReader:
         if tensor := constant_of(node):
             self._add_constant(tensor, name=node.output[0], node=info)
             return
-        operands = [self._value(name, reader=label(node)) if name else None for name in node.input]
-        node = without_unread_mask(node, opset=self.setting.opset, read=self.read_names)
+        operands = [self._value(name, reader=node) if name else None for name in node.input]
+        node = without_unread_mask(
+            node, opset=self.setting.opset, is_read=lambda name: name in self.read_names
+        )
         if not self._add_typed(node, operands=operands, info=info):
             self._add_opaque(node, operands=operands, info=info)
 
@@ -159,35 +171,33 @@ class _GraphReader:
         found = self._typed(node, operands)
         if found is None:
             return False
-        constants = {
-            i: Tensor(o) for i, o in enumerate(found.operands) if o is not None and not isinstance(o, int)
-        }
-        given = dict(enumerate(operands))
-        slots = [given.get(o) if isinstance(o, int) else None for o in found.operands]
-        types = [
-            constants[i].type if i in constants else None if v is None else self.graph.type(v)
-            for i, v in enumerate(slots)
-        ]
-        op = explicit_padding(found.op, types)
+        constants = {slot: Tensor(o) for slot, o in enumerate(found.operands) if isinstance(o, np.ndarray)}
+        last = len(operands)
+        slots = [operands[o] if isinstance(o, int) and o < last else None for o in found.operands]
+        types = [None if value is None else self.graph.type(value) for value in slots]
+        for slot, tensor in constants.items():
+            types[slot] = tensor.type
+        op, names = explicit_padding(found.op, types), tuple(node.output)
         inferred = self._inferred(node, op, types)
-        if inferred is None or any(node.output[len(inferred) :]):
+        if inferred is None or any(names[len(inferred) :]):
             return False
         for slot, tensor in constants.items():
-            stem = next((name for name in node.output if name), node.op_type)
+            stem = next(filter(None, names), node.op_type)
             slots[slot] = self._extra_constant(tensor, stem=f"{stem}_operand{slot}", info=info)
-        self._insert_results(op, slots, node=node, inferred=inferred, info=info)
+        self._insert_results(op, slots, names=names, inferred=inferred, info=info)
         return True
 
     def _typed(self, node: NodeProto, operands: Sequence[Value | None]) -> Typed | None:
         plain = node.domain in ONNX_DOMAINS and not node.overload and not leftover(node)
-        foreign = any(v is not None and self.graph.value_info(v).foreign for v in operands)
-        if not plain or foreign or (node.domain, node.op_type) in self.setting.functions:
+        if not plain or (node.domain, node.op_type) in self.setting.functions:
+            return None
+        infos = [None if v is None else self.graph.value_info(v) for v in operands]
+        if any(info is not None and info.foreign for info in infos):
             return None
         view = NodeView(
             proto=node,
-            at=label(node),
             opset=self.setting.opset,
-            types=tuple(None if v is None else self.graph.type(v) for v in operands),
+            types=tuple([None if info is None else info.type for info in infos]),
             attributes={a.name: a for a in node.attribute},
         )
         return typed(view)
@@ -239,7 +249,7 @@ class _GraphReader:
         )
         slots = [*operands, *captured]
         inferred = op.infer() or self._by_rule(node, operands)
-        self._insert_results(op, slots, node=node, inferred=inferred, info=info)
+        self._insert_results(op, slots, names=tuple(node.output), inferred=inferred, info=info)
 
     def _encoded(self, node: NodeProto) -> dict[str, bytes]:
         encoded = {}
@@ -264,7 +274,7 @@ class _GraphReader:
         for attribute in node.attribute:
             if attribute.type != AttributeProto.GRAPH:
                 continue
-            captured = [self._value(name, reader=label(node)) for name in captures(attribute.g)]
+            captured = [self._value(name, reader=node) for name in captures(attribute.g)]
             body = read_graph(
                 attribute.g,
                 setting=replace(self.setting, freeze_defaults=False, body=True),
@@ -279,13 +289,13 @@ class _GraphReader:
 
     # ---- values and types ----
 
-    def _value(self, name: str, *, reader: str) -> Value:
+    def _value(self, name: str, *, reader: NodeProto | None = None) -> Value:
         """The value with a name, captured from around the graph when it is not the graph's own."""
         if name not in self.values:
             if name not in self.outer:
-                raise InvalidModel(
-                    reader, found=f"missing input {name!r}", expected="a value that is made somewhere"
-                )
+                at = "the graph's outputs" if reader is None else label(reader)
+                found = f"missing input {name!r}"
+                raise InvalidModel(at, found=found, expected="a value that is made somewhere")
             info = replace(self.outer[name], recorded=False, doc="", metadata=MappingProxyType({}))
             place = NodeInfo(order=(-1, len(self.captured)))
             self.captured += self._insert(Input(), (), infos=[info], node=place)
@@ -295,7 +305,9 @@ class _GraphReader:
         self, op: Op, operands: Sequence[Value | None], *, infos: Sequence[ValueInfo], node: NodeInfo
     ) -> tuple[Value, ...]:
         results = self.graph.insert(op, operands, results=infos, info=node)
-        self.values.update((info.name, v) for info, v in zip(infos, results, strict=True) if info.name)
+        for info, value in zip(infos, results, strict=True):
+            if info.name:
+                self.values[info.name] = value
         return results
 
     def _insert_results(
@@ -303,19 +315,19 @@ class _GraphReader:
         op: Op,
         operands: Sequence[Value | None],
         *,
-        node: NodeProto,
+        names: Sequence[str],
         inferred: Sequence[TensorType],
         info: NodeInfo,
     ) -> None:
-        own = [*inferred, *(UNKNOWN,) * (len(node.output) - len(inferred))]
-        infos = [self._result(name, own=t) for name, t in zip(node.output, own, strict=False)]
+        own = [*inferred, *(UNKNOWN,) * (len(names) - len(inferred))]
+        infos = [self._result(name, own=t) for name, t in zip(names, own, strict=False)]
         self._insert(op, operands, infos=infos, node=info)
 
     def _result(self, name: str, *, own: TensorType) -> ValueInfo:
         """What is known of a result: by our own inference first, then as stated, then by ONNX's inference."""
         stated = self.stated.get(name)
-        found = self.inferred.types.get(name)
-        if stated is None and found is None and name:
+        found = None if _is_complete(own) else self.inferred.types.get(name)
+        if stated is None and found is None:
             return ValueInfo(name=name, type=own)
         info = ValueInfo(name=name) if stated is None else self._stated_info(stated)
         if found is not None and not is_dense(found) and info.foreign is None:
@@ -354,6 +366,12 @@ class _GraphReader:
 
 def _check_sizes(types: Sequence[TensorType]) -> None:
     """Raise InvalidModel for a size that ONNX has no number for."""
-    for size in (size for type_ in types for size in type_.shape or () if isinstance(size, int)):
-        if size > _LARGEST:
-            raise InvalidModel("result", found=f"a size of {size}", expected=f"at most {_LARGEST}")
+    for type_ in types:
+        for size in type_.shape or ():
+            if isinstance(size, int) and size > _LARGEST:
+                raise InvalidModel("result", found=f"a size of {size}", expected=f"at most {_LARGEST}")
+
+
+def _is_complete(kind: TensorType) -> bool:
+    """Whether nothing is left to be found out about a type."""
+    return kind.static_shape is not None and kind.dtype is not UNKNOWN.dtype

@@ -111,7 +111,7 @@ def from_onnx(model: ModelProto, *, freeze_defaults: bool = False, base_dir: Pat
     model that breaks ONNX's rules.
     """
     opsets = _opsets(_sane(model, at="model"))
-    nodes = [node for _, node in sorted_nodes(model.graph, outer=frozenset())]
+    nodes = sorted_nodes(model.graph, outer=frozenset())
     setting = Setting(
         opset=opsets.get("", 1),
         base_dir=base_dir,
@@ -129,9 +129,9 @@ def from_onnx(model: ModelProto, *, freeze_defaults: bool = False, base_dir: Pat
         metadata=strings(model.metadata_props),
         carried=carried.SerializeToString(deterministic=True),
     )
-    inferred = infer_types(model, nodes, base_dir=base_dir)
+    inferred = infer_types(model, [node for _, node in nodes], base_dir=base_dir)
     header = replace(header_of(model.graph), model=info)
-    return read_graph(model.graph, setting=setting, header=header, inferred=inferred)
+    return read_graph(model.graph, setting=setting, header=header, inferred=inferred, nodes=nodes)
 
 
 def _opsets(model: ModelProto) -> dict[str, int]:

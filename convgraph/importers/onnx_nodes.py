@@ -30,9 +30,10 @@ def typed(view: NodeView) -> Typed | None:
     """
     op_type = view.proto.op_type
     reader = READERS.get(op_type)
-    referring = any(a.ref_attr_name for a in view.attributes.values())
     known = op_type in TYPED or reader is not None
-    if view.opset < OLDEST_TYPED or referring or not known or schema(op_type, view.opset) is None:
+    if view.opset < OLDEST_TYPED or not known or schema(op_type, view.opset) is None:
+        return None
+    if any(a.ref_attr_name for a in view.attributes.values()):
         return None
     return view.typed() if reader is None else reader(view)
 
@@ -143,9 +144,9 @@ def _dropout(view: NodeView) -> Typed | None:
     return view.typed(done=("ratio", "is_test"), operands=_trimmed(0, ratio))
 
 
-def without_unread_mask(node: NodeProto, *, opset: int, read: frozenset[str]) -> NodeProto:
+def without_unread_mask(node: NodeProto, *, opset: int, is_read: Callable[[str], bool]) -> NodeProto:
     """A Dropout of before opset 10, whose mask has the element type of x, without the mask nobody reads."""
-    if node.op_type != "Dropout" or opset >= 10 or not read.isdisjoint(node.output[1:]):
+    if opset >= 10 or node.op_type != "Dropout" or any(map(is_read, node.output[1:])):
         return node
     plain = NodeProto()
     plain.CopyFrom(node)
@@ -336,6 +337,8 @@ READERS: Mapping[str, Callable[[NodeView], Typed | None]] = {
 def explicit_padding(op: Op, types: Sequence[TensorType | None]) -> Op:
     """The same window with its pads written out, where the operands' sizes are known; else ``op`` itself."""
     x = types[0] if types else None
+    if not isinstance(op, (Conv, ConvTranspose, MaxPool, AveragePool)) or _is_explicit(op):
+        return op
     if isinstance(op, ConvTranspose):
         pads = _known_pads(op, types)
         fits = pads is not None and min(pads, default=0) >= 0
@@ -343,12 +346,14 @@ def explicit_padding(op: Op, types: Sequence[TensorType | None]) -> Op:
     if isinstance(op, Conv):
         pads = _known_pads(op, types)
         return op if pads is None else replace(op, auto_pad="NOTSET", pads=pads)
-    if not isinstance(op, (MaxPool, AveragePool)) or op.auto_pad == "NOTSET" or x is None:
-        return op
-    if op.auto_pad == "VALID" and op.ceil_mode:
+    if x is None or (op.auto_pad == "VALID" and op.ceil_mode):
         return op  # runtimes differ on whether the last window is rounded up
     pads = op.padded_explicitly(x)
     return op if pads is None else replace(op, auto_pad="NOTSET", pads=pads, ceil_mode=0)
+
+
+def _is_explicit(op: Conv | ConvTranspose | MaxPool | AveragePool) -> bool:
+    return op.auto_pad == "NOTSET" and not (isinstance(op, ConvTranspose) and op.output_shape is not None)
 
 
 def _known_pads(op: Conv | ConvTranspose, types: Sequence[TensorType | None]) -> tuple[int, ...] | None:

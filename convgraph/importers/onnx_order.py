@@ -1,7 +1,7 @@
 """Names in a GraphProto: who makes them, who reads them, and an order in which makers come first."""
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from onnx import AttributeProto, GraphProto, NodeProto
 
@@ -12,9 +12,8 @@ _SOURCE = -1  # the place of a value that no node makes
 
 def label(node: NodeProto) -> str:
     """How messages name a node: its own name, else its first named result, with the operation."""
-    results = (name for name in node.output if name)
     operation = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
-    return f"{operation} {node.name or next(results, '')}".strip()
+    return f"{operation} {node.name or next(filter(None, node.output), '')}".strip()
 
 
 def bodies(node: NodeProto) -> Iterator[GraphProto]:
@@ -38,7 +37,7 @@ def captures(body: GraphProto) -> tuple[str, ...]:
 def read_names(node: NodeProto) -> tuple[str, ...]:
     """The names a node reads: its inputs and what its bodies capture."""
     captured = [name for body in bodies(node) for name in captures(body)]
-    return tuple(name for name in (*node.input, *captured) if name)
+    return tuple(filter(None, (*node.input, *captured)))
 
 
 def inner_names(body: GraphProto) -> Iterator[str]:
@@ -49,7 +48,7 @@ def inner_names(body: GraphProto) -> Iterator[str]:
             yield from inner_names(inner)
 
 
-def _makers(graph: GraphProto) -> Mapping[str, int]:
+def _makers(graph: GraphProto) -> dict[str, int]:
     """Who makes each name: the node's position, or _SOURCE. Raises InvalidModel for a name made twice."""
     makers: dict[str, int] = {}
     for value in graph.input:
@@ -80,21 +79,25 @@ def sorted_nodes(graph: GraphProto, *, outer: frozenset[str]) -> list[tuple[int,
     ``outer`` are the names visible around the graph. Raises InvalidModel for a value that is read but made
     nowhere, and for a cycle, naming it.
     """
-    makers = _makers(graph)
+    makers = dict.fromkeys(outer, _SOURCE) | _makers(graph)
+    nodes = list(graph.node)
     waits_for: list[set[int]] = []
-    for node in graph.node:
-        read = read_names(node)
-        for name in read:
-            if name not in makers and name not in outer:
-                expected = "a value that something makes"
-                raise InvalidModel(label(node), found=f"missing input {name!r}", expected=expected)
-        waits_for.append({makers[name] for name in read if makers.get(name, _SOURCE) != _SOURCE})
+    for node in nodes:
+        try:
+            made_by = {makers[name] for name in read_names(node)}
+        except KeyError as error:
+            found = f"missing input {error.args[0]!r}"
+            raise InvalidModel(label(node), found=found, expected="a value that something makes") from None
+        made_by.discard(_SOURCE)
+        waits_for.append(made_by)
+    if all(place > max(made_by, default=_SOURCE) for place, made_by in enumerate(waits_for)):
+        return list(enumerate(nodes))  # as nearly every file has them
     order = _topological(waits_for)
     if len(order) < len(waits_for):
         cycle = _cycle(waits_for, done=set(order))
-        names = " -> ".join(label(graph.node[place]) for place in cycle)
+        names = " -> ".join(label(nodes[place]) for place in cycle)
         raise InvalidModel(graph.name or "graph", found=f"a cycle ({names})", expected="an acyclic graph")
-    return [(place, graph.node[place]) for place in order]
+    return [(place, nodes[place]) for place in order]
 
 
 def _topological(waits_for: list[set[int]]) -> list[int]:

@@ -4,8 +4,9 @@ Inference runs on a copy without the weights: constants above 4 KiB become typed
 copied.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import onnx
@@ -27,6 +28,7 @@ _FAILURES = (
     LookupError,
 )  # everything onnx raises over a model whose types do not fit together
 
+_BY_CODE = {int(dtype): dtype for dtype in DataType}
 _LONGEST = 1 << 12  # elements of a vector of sizes or axes: shapes have a handful
 _SMALL = 4096  # bytes: what shape inference may want to see the elements of
 _SIZES_FROM = {
@@ -43,9 +45,9 @@ _SIZES_FROM = {
 
 def element_type(code: int, *, at: str) -> DataType:
     """The element type with an ONNX code. Raises InvalidModel for a code ONNX does not have."""
-    if code not in DataType.__members__.values():
+    if code not in _BY_CODE:
         raise InvalidModel(at, found=f"element type {code}", expected="an element type that ONNX has")
-    return DataType(code)
+    return _BY_CODE[code]
 
 
 def is_dense(proto: TypeProto) -> bool:
@@ -94,33 +96,53 @@ def type_proto(type: TensorType) -> TypeProto:  # noqa: A002 - what it is
     return proto
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inferred:
-    """What ONNX's shape inference found for one graph: types by value name, and the same for bodies.
-
-    ``bodies`` is keyed by the first named result of the node and the attribute's name.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """Types by value name; the same for bodies, by a node's first named result and the attribute's name."""
 
     types: Mapping[str, TypeProto] = field(default_factory=dict)
-    bodies: Mapping[tuple[str, str], "Inferred"] = field(default_factory=dict)
+    bodies: Mapping[tuple[str, str], "_Found"] = field(default_factory=dict)
+
+
+class Inferred:
+    """What ONNX's shape inference says of one graph; it is run when that is first asked for.
+
+    What the operations infer themselves is nearly always enough.
+    """
+
+    def __init__(self, find: Callable[[], _Found] = _Found) -> None:
+        self._find = find
+
+    @cached_property
+    def _found(self) -> _Found:
+        return self._find()
+
+    @property
+    def types(self) -> Mapping[str, TypeProto]:
+        """Types by value name."""
+        return self._found.types
 
     def body(self, node: NodeProto, attribute: str) -> "Inferred":
-        """What was found for one body of a control-flow node; nothing when inference did not see it."""
-        return self.bodies.get((_key(node), attribute), Inferred())
+        """What is said of one body of a control-flow node; nothing when inference does not see it."""
+        return Inferred(lambda: self._found.bodies.get((_key(node), attribute), _Found()))
 
 
 def _key(node: NodeProto) -> str:
     return next((name for name in node.output if name), "")
 
 
-def infer_types(model: ModelProto, nodes: Iterable[NodeProto], *, base_dir: Path | None) -> Inferred:
-    """Run ONNX's shape inference once, over ``nodes`` (the model's own, sorted); failures find nothing.
+def infer_types(model: ModelProto, nodes: Sequence[NodeProto], *, base_dir: Path | None) -> Inferred:
+    """ONNX's shape inference, run at most once, over the model's sorted ``nodes``; failures find nothing.
 
     Symbols that inference makes up ("unk__3") are dropped: only names that the model states mean something.
     """
-    bare = _stripped(model, nodes, base_dir=base_dir)
-    full = inferred_apart(bare) if bare.functions or computes_shapes(bare.graph) else _inferred(bare)
-    return Inferred() if full is None else _gathered(full.graph, symbols=_symbols(bare.graph))
+
+    def find() -> _Found:
+        bare = _stripped(model, nodes, base_dir=base_dir)
+        full = inferred_apart(bare) if bare.functions or computes_shapes(bare.graph) else _inferred(bare)
+        return _Found() if full is None else _gathered(full.graph, symbols=_symbols(bare.graph))
+
+    return Inferred(find)
 
 
 def _inferred(bare: ModelProto) -> ModelProto | None:
@@ -149,7 +171,8 @@ def computes_shapes(graph: GraphProto, *, outer: frozenset[str] = frozenset()) -
 
 
 def _sizes(node: NodeProto) -> Sequence[str]:
-    return node.input[_SIZES_FROM.get(node.op_type, len(node.input)) :]
+    first = _SIZES_FROM.get(node.op_type)
+    return () if first is None else node.input[first:]
 
 
 def _is_long(value: ValueInfoProto) -> bool:
@@ -174,12 +197,15 @@ def _stripped(model: ModelProto, nodes: Iterable[NodeProto], *, base_dir: Path |
         elif tensor.name not in stated:
             graph.input.append(_typed_input(tensor, name=tensor.name))
     for node in nodes:
-        big = [a.t for a in node.attribute if a.name == "value" and not _is_small(a.t)]
-        if node.op_type == "Constant" and big:
-            graph.input.append(_typed_input(big[0], name=node.output[0]))
+        if node.op_type == "Constant" and (big := _large_value(node)):
+            graph.input.append(_typed_input(big, name=node.output[0]))
         else:
             graph.node.append(node)
     return bare
+
+
+def _large_value(node: NodeProto) -> TensorProto | None:
+    return next((a.t for a in node.attribute if a.name == "value" and not _is_small(a.t)), None)
 
 
 def _is_small(tensor: TensorProto) -> bool:
@@ -214,7 +240,7 @@ def _symbols(graph: GraphProto) -> frozenset[str]:
     return frozenset(found - {""})
 
 
-def _gathered(graph: GraphProto, *, symbols: frozenset[str]) -> Inferred:
+def _gathered(graph: GraphProto, *, symbols: frozenset[str]) -> _Found:
     types = {value.name: value.type for value in (*graph.value_info, *graph.output)}
     for proto in types.values():
         for dim in proto.tensor_type.shape.dim if proto.HasField("tensor_type") else ():
@@ -226,7 +252,7 @@ def _gathered(graph: GraphProto, *, symbols: frozenset[str]) -> Inferred:
         for attribute in node.attribute
         if attribute.type == onnx.AttributeProto.GRAPH
     }
-    return Inferred(types=types, bodies=bodies)
+    return _Found(types=types, bodies=bodies)
 
 
 def infer_node(

@@ -31,15 +31,19 @@ class NodeView:
     """A node with what is known of its operands: all that a reader may look at."""
 
     proto: NodeProto
-    at: str
     opset: int
     types: tuple[TensorType | None, ...]
     attributes: Mapping[str, AttributeProto]
 
     @property
+    def at(self) -> str:
+        """How messages name the node."""
+        return label(self.proto)
+
+    @property
     def slots(self) -> tuple[Operand, ...]:
         """The node's own operands."""
-        return tuple(i if name else None for i, name in enumerate(self.proto.input))
+        return tuple([None if kind is None else slot for slot, kind in enumerate(self.types)])
 
     def operand(self, slot: int) -> TensorType | None:
         """The type of an operand; None when it is omitted."""
@@ -92,11 +96,10 @@ class NodeView:
         """Whether an attribute the class has no field for says only what is so without it."""
         if name in hints:
             return False
-        declared = schema(self.proto.op_type, self.opset)
-        default = None if declared is None else declared.attributes.get(name)
-        if default is None or not default.default_value.type:
+        declared = _declared(self.proto.op_type, self.opset).get(name)
+        if declared is None or declared.default is None:
             return False
-        return bool(attribute_value(default.default_value) == self.get(name))
+        return bool(declared.default == self.get(name))
 
     def _field(self, cls: type[Op], name: str, *, hint: Any) -> Any:
         value = self.get(name)
@@ -107,13 +110,10 @@ class NodeView:
         return _canonical(value, default=_defaults(cls.__name__).get(name))
 
     def _check_kind(self, name: str) -> None:
-        declared = schema(self.proto.op_type, self.opset)
-        if declared is None or name not in declared.attributes:
-            return
-        kind = AttributeProto.AttributeType.Name(self.attributes[name].type)
-        expected = declared.attributes[name].type
-        if expected != getattr(onnx.defs.OpSchema.AttrType, kind, None):
-            wanted = str(expected).removeprefix("AttrType.")
+        declared = _declared(self.proto.op_type, self.opset).get(name)
+        if declared is not None and self.attributes[name].type != declared.type:
+            kind = AttributeProto.AttributeType.Name(self.attributes[name].type)
+            wanted = AttributeProto.AttributeType.Name(declared.type)
             raise InvalidModel(self.at, found=f"attribute {name} of kind {kind}", expected=f"kind {wanted}")
 
 
@@ -150,6 +150,26 @@ def _required(name: str) -> tuple[str, ...]:
 @cache
 def _defaults(name: str) -> Mapping[str, Any]:
     return {f.name: f.default for f in fields(TYPED[name]) if f.default is not MISSING}
+
+
+class _Attribute(NamedTuple):
+    """What ONNX says of an attribute: its kind, and its value where none is stated."""
+
+    type: int
+    default: Any
+
+
+@cache
+def _declared(op_type: str, opset: int) -> Mapping[str, _Attribute]:
+    """The attributes of an operator in an opset: asked of onnx once, as it makes them anew each time."""
+    found = schema(op_type, opset)
+    return {
+        name: _Attribute(
+            type=AttributeProto.AttributeType.Value(str(attribute.type).removeprefix("AttrType.")),
+            default=attribute_value(attribute.default_value) if attribute.default_value.type else None,
+        )
+        for name, attribute in (() if found is None else found.attributes.items())
+    }
 
 
 @cache

@@ -91,7 +91,7 @@ class Edit:
         tensor = data if isinstance(data, Tensor) else Tensor(data)
         if like is not None:
             name = _DERIVED.sub("", self.graph.value_name(like)) + "_folded"
-        return self.add(Constant(tensor=tensor), name=name)
+        return self.add_all(Constant(tensor=tensor), name=name, types=(tensor.type,))[0]
 
     def graft(
         self, body: Graph, *, captured: Mapping[Value, Value], like: int | None = None
@@ -181,16 +181,13 @@ class Edit:
 
     def sweep(self) -> None:
         """Erase what the edit left unread, upwards from the touched nodes; graph inputs stay."""
-        stack = [node for node in self.touched if node in self.graph]
+        graph = self.graph
+        stack = [node for node in self.touched if node in graph]
         while stack:
             node = stack.pop()
-            if (
-                node not in self.graph
-                or isinstance(self.graph.op(node), Input)
-                or not self.graph.is_unread(node)
-            ):
+            if node not in graph or not graph.is_unread(node) or isinstance(graph.op(node), Input):
                 continue
-            stack.extend(operand.node for operand in self.graph.operands(node) if operand is not None)
+            stack.extend([operand.node for operand in graph.operands(node) if operand is not None])
             self.erase(node)
 
     def require_opset(self, version: int) -> None:
@@ -263,7 +260,7 @@ class Edit:
     def _node_info(self, like: int | None, fused: int | None) -> NodeInfo:
         place = self.near if like is None else like
         if place is None or place not in self.graph:
-            return NodeInfo()
+            return NodeInfo(order=(self.graph.next_order,))
         old = self.graph.info(place)
         order = (old.order[0], self.graph.next_order)
         # what stood before an activation fused into the old operation need not stand before that of the new

@@ -98,6 +98,7 @@ class Graph:
         self.outputs = ()
         self._ops: dict[int, Op] = {}
         self._operands: dict[int, list[Value | None]] = {}
+        self._results: dict[int, tuple[Value, ...]] = {}
         self._readers: dict[int, list[dict[Use, None]]] = {}
         self._node_infos: dict[int, NodeInfo] = {}
         self._value_infos: dict[int, list[ValueInfo]] = {}
@@ -177,7 +178,7 @@ class Graph:
 
     def results(self, node: int) -> tuple[Value, ...]:
         """The results of a node, unnamed ones included."""
-        return tuple([Value(node, index) for index in range(len(self._value_infos[node]))])
+        return self._results[node]
 
     def readers(self, value: Value) -> tuple[Use, ...]:
         """Where a value is read as an operand (being a graph output is not a use: ask ``is_output``)."""
@@ -198,7 +199,7 @@ class Graph:
 
     def is_unread(self, node: int) -> bool:
         """Whether no result of the node is read or returned."""
-        return node not in self._returning and not any(self._readers[node])
+        return not any(self._readers[node]) and node not in self._returning
 
     def constant(self, value: Value | None) -> Tensor | None:
         """The tensor a value always is; None when it is computed, supplied by the caller, or omitted."""
@@ -272,7 +273,8 @@ class Graph:
         twin = Graph(replace(self.header))
         twin.nx = self.nx.copy()
         twin.inputs, twin.captures, twin.outputs = self.inputs, self.captures, self.outputs
-        twin._ops, twin._node_infos = dict(self._ops), dict(self._node_infos)
+        twin._ops, twin._results = dict(self._ops), dict(self._results)
+        twin._node_infos = dict(self._node_infos)
         twin._operands = {node: list(operands) for node, operands in self._operands.items()}
         twin._readers = {node: [dict(uses) for uses in results] for node, results in self._readers.items()}
         twin._value_infos = {node: list(infos) for node, infos in self._value_infos.items()}
@@ -297,9 +299,9 @@ class Graph:
             part._put(node, self.op(node) if node in inside else self._seen_from_outside(node))
             part._node_infos[node] = self._node_infos[node]
             part._value_infos[node] = list(self._value_infos[node])
-            part._operands[node] = []
-            part._readers[node] = [{} for _ in self._value_infos[node]]
-            part._by_name.update((self.value_name(v), v) for v in self.results(node) if self.value_name(v))
+            part._operands[node], part._results[node] = [], self._results[node]
+            part._readers[node] = [{} for _ in self._results[node]]
+            part._by_name.update((self.value_name(v), v) for v in self._results[node] if self.value_name(v))
         for node in sorted(inside):
             for slot, value in enumerate(self._operands[node]):
                 part.connect(Use(node, slot), value)
@@ -327,13 +329,14 @@ class Graph:
         self._node_infos[node] = info if info.order else replace(info, order=(node,))
         self._value_infos[node] = list(results)
         self._operands[node] = []
+        self._results[node] = made = tuple([Value(node, index) for index in range(len(results))])
         self._readers[node] = [{} for _ in results]
-        for index, result in enumerate(results):
-            self._claim(result.name, Value(node, index))
+        for result, said in zip(made, results, strict=True):
+            self._claim(said.name, result)
         for slot, value in enumerate(operands):
             self.connect(Use(node, slot), value)
         self._order = None
-        return self.results(node)
+        return made
 
     def remove(self, node: int) -> None:
         """Take out a node that nothing reads, and free the names of its results."""
@@ -342,7 +345,7 @@ class Graph:
                 del self._readers[operand.node][operand.output][Use(node, slot)]
         for result in self._value_infos.pop(node):
             self._by_name.pop(result.name, None)
-        del self._ops[node], self._operands[node], self._readers[node]
+        del self._ops[node], self._operands[node], self._results[node], self._readers[node]
         self.nx.remove_node(node)
         del self._node_infos[node]
         self._order = None
@@ -394,5 +397,4 @@ class Graph:
         self._by_name[name] = value
 
     def __repr__(self) -> str:
-        count = sum(1 for _ in self.compute_nodes())
-        return f"<Graph {self.name!r}: {count} operations, opset {self.model.opset}>"
+        return f"<Graph {self.name!r}: {len([*self.compute_nodes()])} operations, opset {self.model.opset}>"

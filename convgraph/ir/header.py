@@ -7,10 +7,12 @@ from types import MappingProxyType
 Function = tuple[str, str, str]
 """A function that a model brings along, as calls of it say: domain, name, overload."""
 
+_NO_STRINGS: Mapping[str, str] = MappingProxyType({})
+
 
 def no_strings() -> Mapping[str, str]:
-    """Metadata of what has none."""
-    return MappingProxyType({})
+    """Metadata of what has none: the same for all."""
+    return _NO_STRINGS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

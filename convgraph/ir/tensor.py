@@ -86,8 +86,9 @@ class DataType(enum.IntEnum):
         """True for real floating-point types of any width."""
         return _LABELS[self].startswith(("float", "bfloat"))
 
-    @classmethod
-    def of(cls, dtype: np.dtype[Any]) -> "DataType":
+    @staticmethod
+    @cache
+    def of(dtype: np.dtype[Any]) -> "DataType":
         """The element type of a numpy dtype. Raises InvalidModel for one that ONNX does not have."""
         name = "string" if dtype.kind in "OSU" else dtype.name
         if name not in _CODES:
@@ -133,8 +134,7 @@ _CODES = {label: member for member, label in _LABELS.items()}
 def _bits(dtype: DataType) -> int:
     packed = {"uint4": 4, "int4": 4, "float4_e2m1fn": 4, "uint2": 2, "int2": 2, "string": 0, "undefined": 0}
     packed |= {"float6_e2m3fn": 6, "float6_e3m2fn": 6}
-    bits = packed.get(_LABELS[dtype])
-    return dtype.numpy.itemsize * 8 if bits is None else bits
+    return packed[_LABELS[dtype]] if _LABELS[dtype] in packed else dtype.numpy.itemsize * 8
 
 
 @cache
@@ -321,7 +321,7 @@ class Tensor:
     different: compare ``digest()`` for equal contents.
     """
 
-    __slots__ = ("_array", "_digest", "_load", "dtype", "origin", "shape")
+    __slots__ = ("__weakref__", "_array", "_digest", "_load", "dtype", "origin", "shape")
 
     def __init__(self, array: Array) -> None:
         self.dtype = DataType.of(array.dtype)

@@ -1,12 +1,15 @@
 """What the rewrites that look into a convolution's weight have in common."""
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from functools import wraps
+from typing import ClassVar, Concatenate, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 from convgraph.analysis.cost import weight
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Convolution
-from convgraph.ir.tensor import Array
+from convgraph.ir.tensor import Array, Tensor
 from convgraph.passes.rewrite import Measure, Rewrite, requirement, target_cost
 
 
@@ -18,6 +21,8 @@ class WeightedConv:
 
 
 M = TypeVar("M", bound=WeightedConv)
+_P = ParamSpec("_P")
+_Fact = TypeVar("_Fact")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +38,33 @@ class LooksIntoWeight(Rewrite[M]):
         return graph.constant(graph.operand(m.conv, 1)) is not None
 
 
+def seen_once(
+    fact: Callable[Concatenate[Tensor, _P], _Fact],
+) -> Callable[Concatenate[Tensor, _P], _Fact]:
+    """Look into a tensor, whose numbers never change, only once: what was seen is kept as long as it is."""
+    known: WeakKeyDictionary[Tensor, dict[Hashable, _Fact]] = WeakKeyDictionary()
+
+    @wraps(fact)
+    def seen(tensor: Tensor, /, *args: _P.args, **options: _P.kwargs) -> _Fact:
+        facts = known.setdefault(tensor, {})
+        asked = (args, *options.items())
+        if asked not in facts:
+            facts[asked] = fact(tensor, *args, **options)
+        return facts[asked]
+
+    return seen
+
+
 def weight_at(graph: Graph, conv: int) -> Array | None:
     """The weight of a convolution, perhaps one that a caller may override; None when it is computed."""
-    value = graph.operand(conv, 1)
-    tensor = None if value is None else weight(graph, value)
+    tensor = weight_tensor(graph, conv)
     return None if tensor is None else tensor.numpy()
+
+
+def weight_tensor(graph: Graph, conv: int) -> Tensor | None:
+    """The same, not read as yet."""
+    value = graph.operand(conv, 1)
+    return None if value is None else weight(graph, value)
 
 
 def constant_weight(graph: Graph, conv: int) -> tuple[Value, Array]:

@@ -10,6 +10,7 @@ singular values are themselves off by rounding, get the usual longest side times
 """
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,12 @@ ROUNDINGS = 4.0
 
 def unit_roundoff(array: Array) -> float:
     """Largest relative error of rounding to the array's element type: 2^-24 for float32."""
-    one, two = np.asarray(1, dtype=array.dtype), np.asarray(2, dtype=array.dtype)
+    return _unit_roundoff(array.dtype)
+
+
+@cache
+def _unit_roundoff(dtype: np.dtype[Any]) -> float:
+    one, two = np.asarray(1, dtype=dtype), np.asarray(2, dtype=dtype)
     return (float(np.nextafter(one, two)) - 1) / 2
 
 

@@ -78,6 +78,8 @@ class MergeParallelBranches(PricedRewrite[AddedBranches]):
         terms, sums = _flattened(graph, node)
         if reader is not None and isinstance(graph.op(reader.node), self.roots) and len(terms) < _MOST_TERMS:
             return None
+        if not any(isinstance(graph.producer(term.value), Conv) for term in terms):
+            return None  # no pair has a plain convolution
         pairs = list(_pairs(graph, terms))
         if not pairs:
             return None

@@ -67,12 +67,11 @@ class PropagateStride(PricedRewrite[SkippedPixels]):
 
     def find(self, graph: Graph, node: int) -> SkippedPixels | None:
         """A convolution or pointwise operation that is read by takers of every t-th pixel only."""
-        if not _keeps_pixels_apart(graph, node):
-            return None
         uses = graph.readers(Value(node, 0))
-        strides = {_taken(graph, use) for use in uses}
-        first = next(iter(strides), None)
-        if first is None or len(strides) > 1 or set(first) == {1}:
+        first = _taken(graph, uses[0]) if uses else None
+        if first is None or set(first) == {1} or not _keeps_pixels_apart(graph, node):
+            return None
+        if any(_taken(graph, use) != first for use in uses[1:]):
             return None
         return SkippedPixels(node=node, readers=tuple(use.node for use in uses), strides=first)
 

@@ -27,13 +27,14 @@ import numpy as np
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Convolution, ConvTranspose, Gather, Op
-from convgraph.ir.tensor import Array
+from convgraph.ir.tensor import Array, Tensor
 from convgraph.passes.algebra.constant_weight import (
     LooksIntoWeight,
     WeightedConv,
     constant_weight,
     convolution,
-    weight_at,
+    seen_once,
+    weight_tensor,
 )
 from convgraph.passes.algebra.linked_channels import equal_parts
 from convgraph.passes.fusion.channel_order import with_order
@@ -64,11 +65,12 @@ class SplitConvIntoGroups(LooksIntoWeight[BlockDiagonalConv], PricedRewrite[Bloc
 
     def find(self, graph: Graph, node: int) -> BlockDiagonalConv | None:
         """A convolution whose weight is block-diagonal in some order of its channels."""
-        array, op = weight_at(graph, node), convolution(graph, node)
-        if array is None or not array.size or gcd(len(array), array.shape[1] * op.group) <= op.group:
+        weight, op = weight_tensor(graph, node), convolution(graph, node)
+        if weight is None or not weight.size or gcd(weight.shape[0], weight.shape[1] * op.group) <= op.group:
             return None
-        if (array[0] != 0).any(axis=tuple(range(1, array.ndim - 1))).all():
-            return None  # most weights: a row that has to do with all columns of its group
+        if _is_linked_throughout(weight):
+            return None
+        array = weight.numpy()
         linked = (array != 0).any(axis=tuple(range(2, array.ndim)))
         blocks = linked.reshape(op.group, -1, linked.shape[1])
         return _in_order(node, blocks) or _in_another_order(node, blocks)
@@ -95,6 +97,13 @@ class SplitConvIntoGroups(LooksIntoWeight[BlockDiagonalConv], PricedRewrite[Bloc
         given = with_order(edit, x, incoming)
         y = edit.add(replace(op, group=m.group), given, packed, *bias, *rest[1:], like=m.conv)
         edit.replace(graph.results(m.conv)[0], with_order(edit, y, np.argsort(outgoing).tolist()))
+
+
+@seen_once
+def _is_linked_throughout(weight: Tensor) -> bool:
+    """Whether the first row has to do with all columns of its group, as in most weights."""
+    first = weight.numpy()[0]
+    return bool((first != 0).any(axis=tuple(range(1, first.ndim))).all())
 
 
 def _in_order(node: int, linked: Array) -> BlockDiagonalConv | None:

@@ -14,6 +14,7 @@ Chollet, Xception: Deep Learning with Depthwise Separable Convolutions (2017).
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import prod
 from typing import ClassVar
 
 import numpy as np
@@ -21,13 +22,14 @@ import numpy as np
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Conv, Op
-from convgraph.ir.tensor import Array
+from convgraph.ir.tensor import Array, Tensor
 from convgraph.passes.algebra.constant_weight import (
     LooksIntoWeight,
     WeightedConv,
     constant_weight,
     convolution,
-    weight_at,
+    seen_once,
+    weight_tensor,
 )
 from convgraph.passes.algebra.factors import Matrix, evened, factored, numerical_rank, unit_roundoff
 from convgraph.passes.rewrite import PricedRewrite
@@ -53,16 +55,11 @@ class SplitDepthwiseSeparable(LooksIntoWeight[SeparableConv], PricedRewrite[Sepa
 
     def find(self, graph: Graph, node: int) -> SeparableConv | None:
         """A convolution whose input channels' parts of the weight all lack full rank."""
-        array = weight_at(graph, node)
-        if array is None or not array.size:
+        weight = weight_tensor(graph, node)
+        if weight is None or not weight.size:
             return None
-        parts = slices(evened(array)[0], group=convolution(graph, node).group)
-        unit = unit_roundoff(array)
-        full = min(parts.shape[1:])
-        if full == 1 or numerical_rank(parts[0], unit=unit) == full:  # most weights: no need to look further
-            return None
-        rank = max(1, numerical_rank(parts, unit=unit))
-        return None if rank == full else SeparableConv(conv=node, rank=rank)
+        rank = _rank(weight, group=convolution(graph, node).group)
+        return None if rank is None else SeparableConv(conv=node, rank=rank)
 
     def replaces(self, graph: Graph, match: SeparableConv) -> Iterable[int]:
         """The convolution."""
@@ -86,6 +83,20 @@ def slices(weight: Array, *, group: int) -> Matrix:
     outside, inside = weight.shape[0] // group, weight.shape[1]
     grouped = weight.astype(np.float64).reshape(group, outside, inside, -1)
     return np.moveaxis(grouped, 2, 1).reshape(group * inside, outside, -1)
+
+
+@seen_once
+def _rank(weight: Tensor, *, group: int) -> int | None:
+    """The largest rank of an input channel's part; None where one has full rank."""
+    full = min(weight.shape[0] // group, prod(weight.shape[2:]))
+    if full == 1:
+        return None
+    array = weight.numpy()
+    parts, unit = slices(evened(array)[0], group=group), unit_roundoff(array)
+    if numerical_rank(parts[0], unit=unit) == full:  # most weights: no need to look further
+        return None
+    rank = max(1, numerical_rank(parts, unit=unit))
+    return None if rank == full else rank
 
 
 def _split(weight: Array, *, group: int, m: SeparableConv) -> tuple[Array, Array]:

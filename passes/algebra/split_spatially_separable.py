@@ -22,12 +22,13 @@ import numpy as np
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Conv, Op
-from convgraph.ir.tensor import Array
+from convgraph.ir.tensor import Array, Tensor
 from convgraph.passes.algebra.constant_weight import (
     LooksIntoWeight,
     WeightedConv,
     constant_weight,
-    weight_at,
+    seen_once,
+    weight_tensor,
 )
 from convgraph.passes.algebra.factors import (
     Matrix,
@@ -62,13 +63,13 @@ class SplitSpatiallySeparable(LooksIntoWeight[SpatiallySeparableConv], PricedRew
 
     def find(self, graph: Graph, node: int) -> SpatiallySeparableConv | None:
         """A convolution whose weight is fewer numbers as two factors than as their product."""
-        array = weight_at(graph, node)
-        if array is None or not array.size:
+        weight = weight_tensor(graph, node)
+        if weight is None or not weight.size:
             return None
         group = convolution(graph, node).group
-        ranks = {first: _rank(array, group=group, first=first) for first in range(1, array.ndim - 2)}
+        ranks = {first: _rank(weight, group=group, first=first) for first in range(1, len(weight.shape) - 2)}
         sizes = {
-            first: _factor_size(array.shape, group=group, first=first) * rank
+            first: _factor_size(weight.shape, group=group, first=first) * rank
             for first, rank in ranks.items()
             if rank is not None
         }
@@ -125,12 +126,14 @@ def _factor_size(shape: Sequence[int], *, group: int, first: int) -> int:
     return group * shape[1] * prod(shape[2 : 2 + first]) + shape[0] * prod(shape[2 + first :])
 
 
-def _rank(weight: Array, *, group: int, first: int) -> int | None:
+@seen_once
+def _rank(weight: Tensor, *, group: int, first: int) -> int | None:
     """How many filters in between a group needs; None when so many that the factors are no smaller."""
     size = _factor_size(weight.shape, group=group, first=first)
     if size >= weight.size:
         return None
-    whole, unit = matrices(evened(weight)[0], group=group, first=first), unit_roundoff(weight)
+    array = weight.numpy()
+    whole, unit = matrices(evened(array)[0], group=group, first=first), unit_roundoff(array)
     enough = -(-weight.size // size)  # the lowest rank that does not pay
     if surely_full_rank(whole[0, :enough, :enough], unit=unit):  # most weights: no need for a decomposition
         return None

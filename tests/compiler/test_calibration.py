@@ -1,5 +1,6 @@
 """Calibration: what is measured, and how the table is kept, whatever lies there and whoever else writes."""
 
+import itertools
 import json
 import threading
 from dataclasses import replace
@@ -14,7 +15,7 @@ from convgraph.analysis.onnxruntime_cpu.rates import Rates, committed
 from convgraph.analysis.target import OnnxruntimeCpu
 from convgraph.compiler.calibration import calibrate, timer
 from convgraph.compiler.calibration.block import block_here
-from convgraph.compiler.calibration.calibrate import kept_at, measured, rates_here, target_for
+from convgraph.compiler.calibration.calibrate import ROUNDS, kept_at, measured, rates_here, target_for
 from convgraph.compiler.calibration.timer import Timer
 from convgraph.compiler.job import Progress
 from convgraph.errors import ConvgraphError, UnsupportedOp
@@ -167,6 +168,19 @@ def test_a_machine_that_is_as_predicted_is_found_to_be_so(
     """Probes tell rates apart, up to three digits and what fitting several at once leaves of a call."""
     graph = cg.load(f"demo:{name}")
     assert seconds(graph, recovered[0]) == pytest.approx(seconds(graph, as_committed()), rel=0.07)
+
+
+def test_what_slows_down_some_probes_of_a_round_does_not_count(
+    recovered: tuple[Rates, list[str]], probes: list[Graph]
+) -> None:
+    each, clock = len(probes) // ROUNDS, itertools.count()
+
+    def disturbed(graph: Graph) -> float:
+        around, place = divmod(next(clock), each)
+        return seconds(graph, as_committed()) * (3 if around % 2 == place % 2 else 1)
+
+    assert measured(disturbed) == recovered[0]
+    assert next(clock) == len(probes) == ROUNDS * each
 
 
 def test_every_committed_rate_is_measured_and_no_other(recovered: tuple[Rates, list[str]]) -> None:

@@ -386,6 +386,25 @@ def test_types_are_our_own_inference_then_the_stated_ones() -> None:
     assert [v.name for v in to_onnx(graph).graph.value_info] == ["a", "c"]
 
 
+@pytest.mark.parametrize(("size", "asked"), [(2, 0), ("N", 1)])
+def test_onnx_is_asked_once_and_only_where_a_type_is_not_known(
+    size: int | str, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proto, calls = add_relu(), 0
+    proto.graph.input[0].CopyFrom(info("x", 1, [size, 3]))
+    proto.graph.output[0].CopyFrom(info("y", 1, [size, 3]))
+
+    def infer_shapes(bare: ModelProto) -> ModelProto:
+        nonlocal calls
+        calls += 1
+        return bare
+
+    monkeypatch.setattr(onnx.shape_inference, "infer_shapes", infer_shapes)
+    graph = from_onnx(proto)
+    assert calls == asked
+    assert str(graph.type(graph.value("a"))) == f"float32[{size}, 3]"
+
+
 def test_opaque_results_have_the_types_onnx_infers() -> None:
     nodes = [
         helper.make_node("Shape", ["x"], ["s"]),

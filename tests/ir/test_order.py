@@ -3,14 +3,16 @@
 import gc
 
 import networkx as nx
+import numpy as np
 import pytest
 from fuzz.generator import network
 
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.collecting import collecting_rarely
 from convgraph.ir.edit import Edit
-from convgraph.ir.graph import Graph, Use
+from convgraph.ir.graph import Graph, Use, Value
 from convgraph.ir.ops import Neg, Relu
+from convgraph.ir.order import ordered
 from convgraph.passes import DEFAULT, Pipeline
 
 
@@ -34,6 +36,27 @@ def test_a_node_that_is_listed_before_what_it_reads_comes_after_it() -> None:
     graph = b.build()
     Edit(graph).rewire(Use(first.node, 0), last)
     assert graph.nodes() == searched(graph) == (x.node, last.node, first.node)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_however_nodes_are_listed_the_order_is_that_of_networkx(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    place = {int(node): (int(rng.integers(12)),) for node in rng.permutation(30)}
+    graph: nx.MultiDiGraph[int] = nx.MultiDiGraph()
+    graph.add_nodes_from(place)
+    operands = {
+        node: [Value(int(source), 0) for source in rng.integers(max(1, node), size=min(node, 2))]
+        for node in place
+    }
+    graph.add_edges_from((value.node, node) for node, values in operands.items() for value in values)
+    expected = nx.lexicographical_topological_sort(graph, key=place.__getitem__)
+    assert ordered(graph, listed=place.__getitem__, operands=operands) == tuple(expected)
+
+
+def test_a_cycle_has_no_order() -> None:
+    operands = {0: [Value(1, 0)], 1: [Value(0, 0)], 2: []}
+    with pytest.raises(nx.NetworkXUnfeasible):
+        ordered(operands, listed=lambda node: (node,), operands=operands)
 
 
 def test_the_collector_is_held_back_only_within() -> None:

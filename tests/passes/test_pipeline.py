@@ -1,7 +1,7 @@
 """Pipelines: order, numbering, the trace, and cost that grows with the graph."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -79,6 +79,33 @@ def test_a_refusal_names_the_place_and_the_reason() -> None:
     assert trace.refusals[0].reason == (
         "Only this operation reads the convolution's result, and the graph does not return it."
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looks(Rewrite[Value]):
+    """Finds nothing, and remembers where it was asked."""
+
+    name: ClassVar[str] = "looks"
+    roots: ClassVar[tuple[type[Op], ...]] = (Relu,)
+    asked: list[int] = field(default_factory=list)
+
+    def find(self, graph: Graph, node: int) -> Value | None:
+        """Nothing."""
+        assert node in graph
+        self.asked.append(node)
+        return None
+
+    def apply(self, edit: Edit, match: Value) -> None:
+        """Never called."""
+        raise NotImplementedError
+
+
+def test_what_came_to_rest_is_asked_again_only_once_something_has_applied() -> None:
+    idle, busy = Looks(), Looks()
+    Pipeline([idle, Repeat(idle, FuseActivationIntoConv())]).run(chain(2))
+    assert len(idle.asked) == 2
+    Pipeline([busy, Repeat(busy, RemoveIdentity())]).run(chain(2))
+    assert len(busy.asked) > 2 * 2
 
 
 def test_a_pipeline_in_the_wrong_order_is_refused() -> None:

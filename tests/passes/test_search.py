@@ -12,10 +12,24 @@ from convgraph.analysis.target import Price, Prices, Target
 from convgraph.errors import CannotRun
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.edit import Edit
-from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Abs, BatchNormalization, Concat, Conv, Cos, Exp, Neg, Op, Relu, Resize, Sin, Tanh
+from convgraph.ir.graph import Graph, Use, Value
+from convgraph.ir.ops import (
+    Abs,
+    Add,
+    BatchNormalization,
+    Concat,
+    Conv,
+    Cos,
+    Exp,
+    Neg,
+    Op,
+    Relu,
+    Resize,
+    Sin,
+    Tanh,
+)
 from convgraph.passes import EXACT, Drop, Pipeline, PricedRewrite, Repeat
-from convgraph.passes.search import ENOUGH, MOST, Search, structure
+from convgraph.passes.search import ENOUGH, MOST, Search, look, structure
 from convgraph.passes.trace import Trace
 
 Ops = tuple[type[Op], ...]
@@ -277,6 +291,21 @@ def test_places_are_alike_whatever_their_weights_and_not_where_anything_else_dif
     assert place(1) == place(2)
     assert len({place(1), place(1, size=6), place(1, scale=3.0)}) == 3
     assert len(set(place(1))) == 2  # type: ignore[call-overload]
+
+
+def test_which_of_equal_small_constants_is_read_makes_a_difference_only_where_asked() -> None:
+    b = GraphBuilder("g")
+    x = b.input("x", shape=(2,))
+    one, other, unlike = (b.constant(np.array([n, 1], np.float32)) for n in (0, 0, 2))
+    sums = [b.add(Add(), x, constant) for constant in (one, other, unlike)]
+    for y in sums:
+        b.output(y)
+    graph, node = b.build(), sums[0].node
+    for constant, same in ((one, True), (other, False), (unlike, False)):
+        before, exactly = look(graph, [node], which=False), look(graph, [node])
+        Edit(graph).rewire(Use(node, 1), constant)
+        assert (look(graph, [node]) == exactly) == same
+        assert (look(graph, [node], which=False) == before) == (constant != unlike)
 
 
 def test_a_play_sees_a_bounded_region(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ from convgraph.ir.ops import (
     Tanh,
     Transpose,
 )
-from convgraph.ir.tensor import DataType
+from convgraph.ir.tensor import DataType, Known
 
 _FOURS, _IMAGE = 4, 4  # channels that fill registers of four; axes of a batch of images
 _FUSED = (Relu, LeakyRelu, Clip, Sigmoid, Tanh, HardSigmoid)  # become part of any convolution
@@ -333,18 +333,18 @@ class _Planner(Progress):
     def _adds_zeros(self, node: int, reader: Op) -> bool:
         """Whether a Pad puts zeros, on spatial axes only, before a convolution that says its own pads."""
         op = self.graph.op(node)
-        pads, fill = self.graph.constant(self.graph.operand(node, 1)), self.graph.operand(node, 2)
+        pads, fill = self._elements(self.graph.operand(node, 1)), self.graph.operand(node, 2)
         simple = isinstance(op, Pad) and op.mode == "constant" and self.graph.operand(node, 3) is None
         takes = isinstance(reader, Conv) and reader.auto_pad == "NOTSET"
-        if not simple or not takes or pads is None or (fill is not None and not self._is_zero(fill)):
+        if not simple or not takes or pads is None or (fill is not None and self._elements(fill) != (0,)):
             return False
-        amounts = [int(v) for v in pads.numpy()]
-        half = len(amounts) // 2
-        return min(amounts) >= 0 and not any([*amounts[:2], *amounts[half : half + 2]])
+        half = len(pads) // 2
+        return min(pads) >= 0 and not any([*pads[:2], *pads[half : half + 2]])
 
-    def _is_zero(self, value: Value) -> bool:
+    def _elements(self, value: Value | None) -> Known | None:
+        """The elements of a small constant."""
         tensor = self.graph.constant(value)
-        return tensor is not None and not tensor.numpy().any()
+        return None if tensor is None else tensor.type.known
 
 
 def _is_enlarged(before: tuple[int, ...] | None, after: tuple[int, ...] | None) -> bool:

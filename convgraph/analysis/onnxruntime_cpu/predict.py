@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from convgraph.analysis.cost import types_at_assumed_sizes
+from convgraph.analysis.cost import Types, types_at_assumed_sizes
 from convgraph.analysis.onnxruntime_cpu import convolutions, streams
 from convgraph.analysis.onnxruntime_cpu.plan import planned
 from convgraph.analysis.onnxruntime_cpu.rates import Rates
@@ -10,13 +10,15 @@ from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Op, Opaque
 
 
-def node_seconds(graph: Graph, rates: Rates) -> dict[int, float]:
+def node_seconds(graph: Graph, rates: Rates, *, types: Types | None = None) -> dict[int, float]:
     """The seconds that each node takes, at ``assumed_sizes`` where the graph leaves sizes open.
+
+    ``types`` are those of its values at these sizes, for a caller who has them.
 
     What is fused into another node takes none of its own; a value that has to change its layout is charged to
     the node that makes it. Control flow takes as long as its bodies, each once.
     """
-    types = types_at_assumed_sizes(graph)
+    types = types_at_assumed_sizes(graph) if types is None else types
     plan = planned(graph, types, block=rates.block)
     spent: dict[int, float] = {}
     for node in graph.compute_nodes():

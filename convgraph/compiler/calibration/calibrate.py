@@ -24,6 +24,8 @@ from convgraph.ir.graph import Graph
 from convgraph.numerics.session import runtime_version
 from convgraph.report.summary import processor
 
+ROUNDS = 3
+
 
 def target_for(name: str, *, calibrate: bool, progress: Progress | None = None) -> Target:
     """The target with this name; to ``calibrate`` it, counting with the rates of this machine.
@@ -57,11 +59,17 @@ def rates_here(*, progress: Progress | None = None) -> Rates:
 
 
 def measured(measure: Timer, *, progress: Progress | None = None) -> Rates:
-    """The rates that ``measure`` finds, as they are when read back."""
+    """The rates that ``measure`` finds, as they are when read back.
+
+    All probes are timed ``ROUNDS`` times over and the least time of each counts: what slows down the machine
+    for seconds falls on other probes in the next round.
+    """
     told = _told(measure, progress)
+    rounds = [_times(told) for _ in range(ROUNDS)]
+    least = map(min, *rounds)
     rates = Rates(
         block=block_here(),
-        table={**convolutions.measured(told), **streams.measured(told)},
+        table=_table(lambda _: next(least)),
         machine=_machine(),
         runtime=runtime_version(),
     )
@@ -73,6 +81,22 @@ def kept_at() -> Path:
     facts = (SCHEMA, _machine(), os.cpu_count(), block_here(), runtime_version())
     digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
     return user_cache_path("convgraph", appauthor=False) / f"rates-{digest}.json"
+
+
+def _table(measure: Timer) -> dict[str, float]:
+    return {**convolutions.measured(measure), **streams.measured(measure)}
+
+
+def _times(measure: Timer) -> list[float]:
+    """The seconds of each probe, in order."""
+    found: list[float] = []
+
+    def noted(graph: Graph) -> float:
+        found.append(measure(graph))
+        return found[-1]
+
+    _table(noted)
+    return found
 
 
 def _kept(path: Path) -> Rates | None:

@@ -178,6 +178,8 @@ def _transposed_probes() -> Iterator[Graph]:
         (256, 128, 32, 4),
         (512, 256, 16, 4),
         (512, 512, 16, 3),
+        (1024, 512, 16, 4),
+        (128, 64, 128, 4),
     ):
         builder = GraphBuilder(f"transposed.{channels}.{filters}.{size}.{kernel}")
         x = builder.input("x", shape=(1, channels, size, size))

@@ -6,8 +6,9 @@ attributes under their ONNX names.
 """
 
 import inspect
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ class Slots(NamedTuple):
 
     names: tuple[str, ...]
     required: int
-    variadic: bool
+    most: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,19 +40,18 @@ class Op:
     def infer_all(self, operands: tuple[TensorType | None, ...]) -> tuple[TensorType, ...]:
         """``infer`` with the operand count checked and the results always as a tuple."""
         slots = slots_of(self)
-        missing = [
-            name
-            for name, given in zip(slots.names[: slots.required], operands, strict=False)
-            if given is None
-        ]
-        if missing or not slots.required <= len(operands) <= (10**9 if slots.variadic else len(slots.names)):
-            needs = f"{slots.required} to {'any number' if slots.variadic else len(slots.names)}"
-            found = f"no {missing[0]}" if missing else f"{len(operands)} operands"
-            raise InvalidModel(
-                self.label, found=found, expected=f"{needs} operands ({', '.join(slots.names)})"
-            )
+        if not (slots.required <= len(operands) <= slots.most and all(operands[: slots.required])):
+            raise self._refusal(operands)
         results = self.infer(*operands)
         return results if isinstance(results, tuple) else (results,)
+
+    def _refusal(self, operands: tuple[TensorType | None, ...]) -> InvalidModel:
+        slots = slots_of(self)
+        required = zip(slots.names[: slots.required], operands, strict=False)
+        missing = next((name for name, given in required if given is None), None)
+        found = f"{len(operands)} operands" if missing is None else f"no {missing}"
+        needs = f"{slots.required} to {'any number' if slots.most == math.inf else slots.most}"
+        return InvalidModel(self.label, found=found, expected=f"{needs} operands ({', '.join(slots.names)})")
 
     @property
     def label(self) -> str:
@@ -60,7 +60,7 @@ class Op:
 
     def attributes(self) -> dict[str, Any]:
         """The fields by name, in declaration order."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def slots_of(op: Op) -> Slots:
@@ -75,7 +75,7 @@ def _slots(infer: Callable[..., Results]) -> Slots:
     return Slots(
         names=tuple(p.name for p in named),
         required=sum(p.default is inspect.Parameter.empty for p in named),
-        variadic=len(named) != len(parameters),
+        most=len(named) if len(named) == len(parameters) else math.inf,
     )
 
 
