@@ -1,11 +1,12 @@
 """How import, the default passes and export grow with the size of the graph, nothing verified.
 
-Run it with ``python tests/benchmarks/scaling.py [NODES ...]``; the default takes about two minutes.
+Run it with ``python tests/benchmarks/scaling.py [NODES ...] [--target NAME]``; the default, which is what
+``convgraph optimize`` does, takes about two minutes.
 """
 
+import argparse
 import itertools
 import math
-import sys
 import time
 from collections.abc import Callable
 
@@ -13,9 +14,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from convgraph.analysis.target import OnnxruntimeCpu, target_named
+from convgraph.compiler.selection import select
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.importers.onnx_model import from_onnx
-from convgraph.passes import DEFAULT, Pipeline
+from convgraph.passes import Pipeline
 
 NODES = (1_000, 10_000, 100_000)
 CHANNELS = 4
@@ -66,12 +69,12 @@ def model(step: Callable[[Writer, str], str], *, nodes: int) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
 
 
-def seconds(source: onnx.ModelProto) -> list[float]:
+def seconds(source: onnx.ModelProto, passes: Pipeline) -> list[float]:
     """Time for import, passes and export."""
     times = [time.perf_counter()]
     graph = from_onnx(source)
     times.append(time.perf_counter())
-    graph, _ = Pipeline(DEFAULT).run(graph)
+    graph, _ = passes.run(graph)
     times.append(time.perf_counter())
     to_onnx(graph)
     times.append(time.perf_counter())
@@ -80,12 +83,17 @@ def seconds(source: onnx.ModelProto) -> list[float]:
 
 def main() -> None:
     """Print a line for each size and the exponent of growth from one size to the next."""
-    sizes = [int(argument) for argument in sys.argv[1:]] or NODES
+    parser = argparse.ArgumentParser()
+    parser.add_argument("nodes", type=int, nargs="*", default=NODES)
+    parser.add_argument("--target", default=OnnxruntimeCpu.name)
+    asked = parser.parse_args()
+    options = {"target": target_named(asked.target)}
+    passes = select(level="exact", passes=None, skip=(), options=options)
     for step in (chain, branches):
         print(f"{step.__name__:10} {'import':>8} {'passes':>8} {'export':>8} {'total':>8}   exponent")
         previous: tuple[int, float] | None = None
-        for nodes in sizes:
-            times = seconds(model(step, nodes=nodes))
+        for nodes in asked.nodes:
+            times = seconds(model(step, nodes=nodes), passes)
             total = sum(times)
             growth = "" if previous is None else f"{exponent(previous, (nodes, total)):8.2f}"
             print(f"{nodes:10,} " + " ".join(f"{t:8.2f}" for t in (*times, total)) + f"   {growth}")
