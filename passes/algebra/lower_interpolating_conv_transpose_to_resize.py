@@ -53,6 +53,8 @@ class LowerInterpolatingConvTransposeToResize(LowersConvTranspose, PricedRewrite
         op, weight = transposed(graph, node), weight_at(graph, node)
         if weight is None or max(op.strides) == 1 or max(op.dilations) > 1:
             return None
+        if any(size < stride for size, stride in zip(weight.shape[2:], op.strides, strict=True)):
+            return None  # a tent is wider than a step
         return None if _scales(op, weight) is None else TransposedConv(conv=node)
 
     def replaces(self, graph: Graph, match: TransposedConv) -> Iterable[int]:

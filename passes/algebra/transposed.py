@@ -19,6 +19,7 @@ from convgraph.passes.algebra.pixels import cropped, interleaved
 from convgraph.passes.rewrite import Measure, Rewrite, requirement
 
 MOST_PARTS = 16  # convolutions in the place of one
+_FURTHEST = 4096  # pixels: strides and dilations beyond, in a damaged model, would be spelled tap by tap
 
 Made = dict[tuple[Conv, tuple[int, ...], bytes], Value]
 """The results of convolutions, by the operation and its weight."""
@@ -47,7 +48,10 @@ class SpellsConvTranspose(Rewrite[TransposedConv]):
 
     def find(self, graph: Graph, node: int) -> TransposedConv | None:
         """Any transposed convolution that leaves something of its output: no window fits in nothing."""
-        return TransposedConv(conv=node) if 0 not in (graph.type(Value(node, 0)).shape or ()) else None
+        op, shape = transposed(graph, node), graph.type(Value(node, 0)).shape or ()
+        if 0 in shape or max((*op.strides, *op.dilations), default=1) > _FURTHEST:
+            return None
+        return TransposedConv(conv=node)
 
     @requirement
     def the_weights_are_constant(self, graph: Graph, m: TransposedConv) -> bool:

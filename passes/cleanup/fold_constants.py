@@ -16,15 +16,10 @@ from convgraph.errors import ConvgraphError
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import (
-    AveragePool,
-    Cast,
     Constant,
-    Convolution,
     Input,
-    MaxPool,
     Op,
     Opaque,
-    Resize,
 )
 from convgraph.ir.tensor import Array, DataType, Tensor, TensorType
 from convgraph.numerics.evaluate import evaluate_op
@@ -40,9 +35,6 @@ class Runtime(Protocol):
 
     def compute(self, graph: Graph, node: int) -> tuple[Array | None, ...]:
         """The results, None for one without a name. Raises ConvgraphError when it cannot."""
-
-
-_UNCERTAIN = (Opaque, Cast, Convolution, AveragePool, MaxPool, Resize)  # windows may reach any distance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +101,6 @@ class FoldConstants(Rewrite[Computable]):
     @requirement
     def it_can_be_computed(self, graph: Graph, m: Computable) -> bool:
         """It can be computed here, with results of the types the model states."""
-        if not isinstance(graph.op(m.node), _UNCERTAIN) and all(map(_is_numeric, m.tensors)):
-            return True
         try:
             arrays = self._computed(graph, m)
         except ConvgraphError:
@@ -145,10 +135,6 @@ def _rounded(array: Array, kind: TensorType) -> Array:
 
 def _is_open(kind: TensorType) -> bool:
     return kind.dtype is DataType.UNDEFINED or kind.size is None
-
-
-def _is_numeric(tensor: Tensor | None) -> bool:
-    return tensor is None or tensor.dtype is not DataType.STRING
 
 
 def _freed(graph: Graph, m: Computable) -> int:

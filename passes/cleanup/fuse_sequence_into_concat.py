@@ -50,8 +50,8 @@ class FuseSequenceIntoConcat(Rewrite[JoinedList]):
 
     @requirement
     def it_joins_along_an_axis_they_have(self, graph: Graph, m: JoinedList) -> bool:
-        """It adds no axis of its own to join along."""
-        return stated(m.op, "new_axis", 0) == 0
+        """It says along which axis it joins them, which has no default, and adds none to join along."""
+        return "axis" in m.op.encoded and stated(m.op, "new_axis", 0) == 0
 
     def apply(self, edit: Edit, m: JoinedList) -> None:
         """Put a Concat in its place."""
