@@ -263,8 +263,7 @@ class Edit:
             return NodeInfo(order=(self.graph.next_order,))
         old = self.graph.info(place)
         order = (old.order[0], self.graph.next_order)
-        # what stood before an activation fused into the old operation need not stand before that of the new
-        info = NodeInfo(order=order) if like is None else replace(old, order=order, between=None)
+        info = NodeInfo(order=order) if like is None else replace(_without_joints(old), order=order)
         return info if fused is None else replace(info, **self._fusion(fused, like=like))
 
     def _list_constants_before(self, node: int) -> None:
@@ -300,6 +299,12 @@ class Edit:
         self.graph.set_value_info(old, replace(info, name=""))
         self.graph.set_value_info(new, info)
         self._fresh.discard(new)
+
+
+def _without_joints(info: NodeInfo) -> NodeInfo:
+    """What stood before an activation fused into an operation, or within it, need not stand in another one."""
+    fused = None if info.fused is None else _without_joints(info.fused)
+    return replace(info, between=None, fused=fused)
 
 
 def _within(caller: NodeInfo, inner: NodeInfo) -> NodeInfo:

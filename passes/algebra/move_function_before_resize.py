@@ -6,7 +6,7 @@
 c is what else goes into f, the same at every place: a number, or one for each channel or sample, and c_x what
 belongs to the channels of x. Nearest sampling copies pixels, so that f may be any function of them, an
 activation say; a pixel that is interpolated is a sum of pixels with weights that add up to 1, which scales,
-shifts and normalisations by stored statistics let pass. Enlarging by s on each of two axes leaves 1/s² of the
+shifts and normalisations by stored statistics let pass (of a cubic one, scales). Enlarging by s on each of two axes leaves 1/s² of the
 work of f, and brings the enlargement next to the convolution that it may become part of. Exact in real
 arithmetic, and bit by bit where pixels are copied. Blocks that normalise and activate before they convolve
 (He et al., Identity Mappings in Deep Residual Networks, 2016) do so to what a decoder enlarged and joined.
@@ -93,11 +93,14 @@ class MoveFunctionBeforeResize(PricedRewrite[FunctionOfImages]):
 
     @requirement
     def interpolation_lets_the_function_pass(self, graph: Graph, m: FunctionOfImages) -> bool:
-        """Pixels are copied (nearest), or the function scales and shifts them only."""
-        op = graph.op(m.function)
-        scales = isinstance(op, (Add, Sub, Mul, Neg, BatchNormalization))
-        scales = scales or (isinstance(op, Div) and m.slot == 0)
-        return scales or all(resize_at(graph, node).mode == "nearest" for node in _resizes(graph, m))
+        """Pixels are copied (nearest), or scaled only, or shifted where weights add up to 1 as they are rounded.
+
+        Four weights of a cubic miss 1 by a rounding or two, and what is shifted before it by as much.
+        """
+        op, modes = graph.op(m.function), {resize_at(graph, node).mode for node in _resizes(graph, m)}
+        scales = isinstance(op, (Mul, Neg)) or (isinstance(op, Div) and m.slot == 0)
+        shifts = isinstance(op, (Add, Sub, BatchNormalization))
+        return modes == {"nearest"} or scales or (shifts and "cubic" not in modes)
 
     @requirement
     def what_else_goes_in_is_the_same_everywhere(self, graph: Graph, m: FunctionOfImages) -> bool:

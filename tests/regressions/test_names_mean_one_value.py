@@ -10,11 +10,14 @@ from convgraph.exporters.onnx_model import to_onnx
 from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
-from convgraph.ir.ops import Conv, Identity, Relu, Resize
+from convgraph.ir.ops import Conv, ConvTranspose, Identity, Mul, Relu, Resize, Sigmoid
 from convgraph.numerics.compare import verify_models
 from convgraph.passes import Pipeline
 from convgraph.passes.algebra.move_pointwise_conv_before_resize import MovePointwiseConvBeforeResize
 from convgraph.passes.cleanup.remove_identity import RemoveIdentity
+from convgraph.passes.fusion.fuse_activation_into_conv import FuseActivationIntoConv
+from convgraph.passes.fusion.fuse_sigmoid_mul_into_swish import FuseSigmoidMulIntoSwish
+from convgraph.passes.lowering.lower_conv_transpose_to_sub_pixel import LowerConvTransposeToSubPixel
 
 
 def enlarged() -> Graph:
@@ -32,5 +35,19 @@ def test_a_name_of_the_model_goes_to_no_other_value() -> None:
     graph = from_onnx(to_onnx(enlarged()))
     result, trace = Pipeline([RemoveIdentity(), MovePointwiseConvBeforeResize()]).run(graph)
     assert len(trace.applications) == 2
+    verdict = verify_models(to_onnx(graph), to_onnx(result), names_are_kept=True)
+    assert verdict.equal, verdict.reason
+
+
+def test_what_lay_within_an_activation_is_another_value_before_the_phases_are_spread() -> None:
+    b = GraphBuilder("g", opset=17)
+    weight = np.random.default_rng(3).normal(size=(4, 4, 4, 4)).astype(np.float32)
+    y = b.add(ConvTranspose.of(2, strides=2, pads=1), b.input("x", shape=(1, 4, 6, 5)), weight, name="y")
+    b.output(b.add(Mul(), y, b.add(Sigmoid(), y, name="gate"), name="z"))
+    graph = from_onnx(to_onnx(b.build()))
+    rewrites = FuseSigmoidMulIntoSwish(), FuseActivationIntoConv(), LowerConvTransposeToSubPixel()
+    result, trace = Pipeline(rewrites).run(graph)
+    assert len(trace.applications) == len(rewrites)
+    assert not any(result.has_value(name) for name in ("y", "gate"))
     verdict = verify_models(to_onnx(graph), to_onnx(result), names_are_kept=True)
     assert verdict.equal, verdict.reason

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from convgraph.analysis.target import OnnxruntimeCpu
 from convgraph.compiler.optimize import optimize
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
-from convgraph.ir.ops import Add, Concat, Conv, ConvTranspose, Relu, Split
+from convgraph.ir.ops import Add, Concat, Conv, ConvTranspose, Relu, Split, Transpose
 from convgraph.numerics.evaluate import evaluate
 from convgraph.passes import ALL, Pipeline
 
@@ -59,3 +60,10 @@ def _same(before: Graph, after: Graph) -> None:
     expected, found = evaluate(before, feeds), evaluate(after, feeds)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-6, strict=True)
+
+
+def test_nothing_in_another_order_has_a_price() -> None:
+    b = GraphBuilder("g", opset=17)
+    x = b.input("x", shape=(2, 0, 5, 0))
+    b.output(b.add(Transpose(perm=(2, 0, 1, 3)), x), name="y")
+    assert all(np.isfinite(price).all() for price in OnnxruntimeCpu().prices(b.build()).values())

@@ -109,7 +109,7 @@ def transposition(sizes: Sequence[int], order: Sequence[int], *, size: float) ->
     if merged == sorted(merged):
         return Work(bytes=_ROW_AND_BACK * size)
     if merged[-1] == len(merged) - 1:
-        return Work(bytes=_ROW_AND_BACK * size, counts=(("copy.far", count / shape[-1]),))
+        return Work(bytes=_ROW_AND_BACK * size, counts=(("copy.far", math.prod(shape[:-1])),))
     if _is_one_move(merged):
         # Lines of the cache are written in parts, so that they are read before.
         return Work(bytes=_WITH_LINES * size, counts=(("turn.plane", count),))

@@ -141,6 +141,7 @@ NEAR_MISSES = {
         enlarged(Relu(), resize=LINEAR),
         enlarged(Div(), lambda b, _: b.constant(np.float32([[[4.0]]])), slot=1, resize=LINEAR),
         enlarged(PRelu(), numbers(4, 1, 1), resize=Resize(mode="cubic")),
+        enlarged(Add(), numbers(4, 1, 1), resize=Resize(mode="cubic")),
     ],
     "what_else_goes_in_is_the_same_everywhere": [
         enlarged(Add(), numbers(1, 4, 4, 6), shape=("N", 4, 2, 3)),
