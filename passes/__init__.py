@@ -154,7 +154,7 @@ from convgraph.passes.trace import AnyRewrite, Application, Trace
 # fmt: off
 __all__ = [
     "ALGEBRA", "ALL", "APPROXIMATE", "CLEAN", "CLEANUP", "DEFAULT", "EXACT", "FOLDING", "FUSION", "IDIOMS",
-    "LOWERING", "SETTLING", "AbsorbBatchesIntoConv", "AbsorbExpandIntoBroadcast", "AbsorbPadIntoAveragePool",
+    "LOWERING", "SETTLING", "SPLITS", "AbsorbBatchesIntoConv", "AbsorbExpandIntoBroadcast", "AbsorbPadIntoAveragePool",
     "AbsorbPadIntoConv", "AbsorbPadIntoMaxPool", "AbsorbSliceIntoConv", "AbsorbTransposeIntoGemm",
     "AnyRewrite", "Application", "AssociateMatmuls", "CommuteScaleWithActivation",
     "CommuteScaleWithReordering", "CommuteSliceWithConcat", "CommuteSliceWithConv",
@@ -292,6 +292,9 @@ FOLDING: tuple[AnyRewrite, ...] = (
 )
 """Arithmetic, paddings and orders of axes that disappear into what is beside them: always a gain."""
 
+SPLITS: tuple[AnyRewrite, ...] = (SplitConvIntoGroups(), SplitDepthwiseSeparable(), SplitSpatiallySeparable())
+"""Convolutions in parts, where their weights have zeros or little rank."""
+
 ALGEBRA: tuple[AnyRewrite, ...] = (
     ComposeMatmuls(),
     AssociateMatmuls(),
@@ -309,9 +312,7 @@ ALGEBRA: tuple[AnyRewrite, ...] = (
     CropInteriorTaps(),
     DropRedundantChannels(),
     DropTapsThatSeePadding(),
-    SplitConvIntoGroups(),
-    SplitDepthwiseSeparable(),
-    SplitSpatiallySeparable(),
+    *SPLITS,
     FoldSpaceToDepthIntoConv(),
     FoldShiftIntoBorderMap(),
     FuseSlicesIntoSpaceToDepth(),
@@ -373,8 +374,8 @@ EXACT: tuple[AnyRewrite | Repeat, ...] = (
     Repeat(*CLEANUP, *FOLDING),
     Repeat(*CLEANUP, *FOLDING, *ALGEBRA),
     Repeat(*FUSION),
-    # past an activation that has moved, pixels may be skipped; phases of a kernel need the same constants
-    Repeat(*SETTLING, PropagateStride(), ShareEqualConstants()),
+    # past an activation that has moved, pixels may be skipped; kernels of phases may lack rank, or be equal
+    Repeat(*SETTLING, PropagateStride(), *SPLITS, ShareEqualConstants()),
 )
 """The same, and fewer multiplications: algebra starts from what is clean, and cleans up after itself."""
 

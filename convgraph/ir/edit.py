@@ -302,7 +302,7 @@ class Edit:
 
 
 def _without_joints(info: NodeInfo) -> NodeInfo:
-    """What stood before an activation fused into an operation, or within it, need not stand in another one."""
+    """What stood before or within an activation fused into one operation need not stand there in another."""
     fused = None if info.fused is None else _without_joints(info.fused)
     return replace(info, between=None, fused=fused)
 

@@ -6,7 +6,7 @@
 c is what else goes into f, the same at every place: a number, or one for each channel or sample, and c_x what
 belongs to the channels of x. Nearest sampling copies pixels, so that f may be any function of them, an
 activation say; a pixel that is interpolated is a sum of pixels with weights that add up to 1, which scales,
-shifts and normalisations by stored statistics let pass (of a cubic one, scales). Enlarging by s on each of two axes leaves 1/s² of the
+shifts and normalisations by stored statistics let pass. Enlarging by s on each of two axes leaves 1/s² of the
 work of f, and brings the enlargement next to the convolution that it may become part of. Exact in real
 arithmetic, and bit by bit where pixels are copied. Blocks that normalise and activate before they convolve
 (He et al., Identity Mappings in Deep Residual Networks, 2016) do so to what a decoder enlarged and joined.
@@ -42,6 +42,7 @@ from convgraph.passes.algebra.move_pointwise_conv_before_resize import (
 from convgraph.passes.rewrite import Measure, PricedRewrite, requirement, target_cost
 
 _COMBINED = (Add, Sub, Mul, Div)
+_SHIFTS = (Add, Sub, BatchNormalization)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +65,16 @@ class MoveFunctionBeforeResize(PricedRewrite[FunctionOfImages]):
     def find(self, graph: Graph, node: int) -> FunctionOfImages | None:
         """A function of a Resize, or of a Concat of one along the channels; no sum of two of them.
 
-        A MaxPool that numbers the pixels it takes needs equal ones to stay equal, which rounding may end.
+        A MaxPool that numbers the pixels it takes needs equal ones to stay equal, which rounding may end. No
+        shift before a cubic: its four weights miss 1 by a rounding or two, and the result by as much.
         """
         op, operands = graph.op(node), graph.operands(node)
         if (isinstance(op, BatchNormalization) and op.training_mode) or _is_numbered(graph, node):
             return None
         for slot, value in enumerate(operands[: 2 if isinstance(op, _COMBINED) else 1]):
             images = () if value is None else _images(graph, value)
-            if any(isinstance(graph.producer(image), Resize) for image in images):
+            modes = {up.mode for up in map(graph.producer, images) if isinstance(up, Resize)}
+            if modes and not (isinstance(op, _SHIFTS) and "cubic" in modes):
                 return FunctionOfImages(function=node, slot=slot, images=images)
         return None
 
@@ -93,14 +96,10 @@ class MoveFunctionBeforeResize(PricedRewrite[FunctionOfImages]):
 
     @requirement
     def interpolation_lets_the_function_pass(self, graph: Graph, m: FunctionOfImages) -> bool:
-        """Pixels are copied (nearest), or scaled only, or shifted where weights add up to 1 as they are rounded.
-
-        Four weights of a cubic miss 1 by a rounding or two, and what is shifted before it by as much.
-        """
-        op, modes = graph.op(m.function), {resize_at(graph, node).mode for node in _resizes(graph, m)}
-        scales = isinstance(op, (Mul, Neg)) or (isinstance(op, Div) and m.slot == 0)
-        shifts = isinstance(op, (Add, Sub, BatchNormalization))
-        return modes == {"nearest"} or scales or (shifts and "cubic" not in modes)
+        """Pixels are copied (nearest), or the function scales and shifts them only."""
+        op = graph.op(m.function)
+        scales = isinstance(op, (*_SHIFTS, Mul, Neg)) or (isinstance(op, Div) and m.slot == 0)
+        return scales or all(resize_at(graph, node).mode == "nearest" for node in _resizes(graph, m))
 
     @requirement
     def what_else_goes_in_is_the_same_everywhere(self, graph: Graph, m: FunctionOfImages) -> bool:

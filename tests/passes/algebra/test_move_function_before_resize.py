@@ -141,7 +141,6 @@ NEAR_MISSES = {
         enlarged(Relu(), resize=LINEAR),
         enlarged(Div(), lambda b, _: b.constant(np.float32([[[4.0]]])), slot=1, resize=LINEAR),
         enlarged(PRelu(), numbers(4, 1, 1), resize=Resize(mode="cubic")),
-        enlarged(Add(), numbers(4, 1, 1), resize=Resize(mode="cubic")),
     ],
     "what_else_goes_in_is_the_same_everywhere": [
         enlarged(Add(), numbers(1, 4, 4, 6), shape=("N", 4, 2, 3)),
@@ -175,3 +174,8 @@ def test_what_stands_between_an_enlargement_and_a_convolution_hides_it_no_longer
     result, _ = Pipeline(DEFAULT).run(b.build())
     assert [n for n in result.compute_nodes() if isinstance(result.op(n), ConvTranspose)]
     assert not [n for n in result.compute_nodes() if isinstance(result.op(n), Resize)]
+
+
+def test_what_shifts_stays_behind_a_cubic() -> None:
+    graph = enlarged(Add(), numbers(4, 1, 1), resize=Resize(mode="cubic"))(Draw(dyadic=True))
+    assert not Pipeline([MoveFunctionBeforeResize()]).run(graph)[1].applications
