@@ -373,8 +373,8 @@ EXACT: tuple[AnyRewrite | Repeat, ...] = (
     Repeat(*CLEANUP, *FOLDING),
     Repeat(*CLEANUP, *FOLDING, *ALGEBRA),
     Repeat(*FUSION),
-    # past an activation that has moved, pixels may be skipped; kernels of phases may lack rank, or be equal
-    Repeat(*SETTLING, PropagateStride(), *SPLITS, ShareEqualConstants()),
+    # past an activation that has moved, pixels may be skipped; phases of a kernel need the same constants
+    Repeat(*SETTLING, PropagateStride(), ShareEqualConstants()),
 )
 """The same, and fewer multiplications: algebra starts from what is clean, and cleans up after itself."""
 
