@@ -154,7 +154,7 @@ from convgraph.passes.trace import AnyRewrite, Application, Trace
 # fmt: off
 __all__ = [
     "ALGEBRA", "ALL", "APPROXIMATE", "CLEAN", "CLEANUP", "DEFAULT", "EXACT", "FOLDING", "FUSION",
-    "IDIOMS", "LOWERING", "SETTLING", "SPLITS", "AbsorbBatchesIntoConv", "AbsorbExpandIntoBroadcast",
+    "IDIOMS", "LOWERING", "SETTLING", "AbsorbBatchesIntoConv", "AbsorbExpandIntoBroadcast",
     "AbsorbPadIntoAveragePool", "AbsorbPadIntoConv", "AbsorbPadIntoMaxPool", "AbsorbSliceIntoConv",
     "AbsorbTransposeIntoGemm", "AnyRewrite", "Application", "AssociateMatmuls",
     "CommuteScaleWithActivation", "CommuteScaleWithReordering", "CommuteSliceWithConcat",
@@ -291,9 +291,6 @@ FOLDING: tuple[AnyRewrite, ...] = (
 )
 """Arithmetic, paddings and orders of axes that disappear into what is beside them: always a gain."""
 
-SPLITS: tuple[AnyRewrite, ...] = (SplitConvIntoGroups(), SplitDepthwiseSeparable(), SplitSpatiallySeparable())
-"""Convolutions in parts, where their weights have zeros or little rank."""
-
 ALGEBRA: tuple[AnyRewrite, ...] = (
     ComposeMatmuls(),
     AssociateMatmuls(),
@@ -311,7 +308,9 @@ ALGEBRA: tuple[AnyRewrite, ...] = (
     CropInteriorTaps(),
     DropRedundantChannels(),
     DropTapsThatSeePadding(),
-    *SPLITS,
+    SplitConvIntoGroups(),
+    SplitDepthwiseSeparable(),
+    SplitSpatiallySeparable(),
     FoldSpaceToDepthIntoConv(),
     FoldShiftIntoBorderMap(),
     FuseSlicesIntoSpaceToDepth(),
@@ -373,9 +372,11 @@ EXACT: tuple[AnyRewrite | Repeat, ...] = (
     Repeat(*CLEANUP, *FOLDING),
     Repeat(*CLEANUP, *FOLDING, *ALGEBRA),
     Repeat(*FUSION),
-    # past an activation that has moved, pixels may be skipped; phases of a kernel need the same constants
-    Repeat(*SETTLING, PropagateStride(), ShareEqualConstants()),
+    Repeat(*CLEANUP, *FOLDING, *ALGEBRA, *FUSION, *SETTLING),
 )
-"""The same, and fewer multiplications: algebra starts from what is clean, and cleans up after itself."""
+"""The same, and fewer multiplications: algebra starts from what is clean, and cleans up after itself.
+
+All of it comes to rest together in the end, so that a second run finds nothing to do.
+"""
 
 DEFAULT = EXACT

@@ -111,6 +111,11 @@ class Rewrite(ABC, Generic[Match]):
     def apply(self, edit: Edit, match: Match) -> None:
         """Carry out the rewrite. Called only when every requirement holds."""
 
+    def root(self, graph: Graph, node: int) -> int:
+        """Where ``graph`` has the match that one with more or less around it has at ``node``."""
+        del graph
+        return node
+
     def is_evident(self, graph: Graph, match: Match) -> bool:
         """Whether the match alone shows that every value stays what it is, without computing anything."""
         del graph, match
@@ -159,8 +164,11 @@ class PricedRewrite(Rewrite[Match]):
     """A rewrite that pays on some targets only: it is rehearsed on the region it replaces, and priced.
 
     The region is seen with as much around it as the target's prices depend on. ``target`` None is the generic
-    one, which counts.
+    one, which counts. ``reads_weights`` is False where what it makes of weights is the same whatever numbers
+    are in them: places that are alike otherwise then have one price.
     """
+
+    reads_weights: ClassVar[bool] = True
 
     target: Target | None = None
 

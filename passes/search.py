@@ -12,7 +12,7 @@ The worklist applies what pays as it comes upon it. Two things it does not see b
   rewrite that only its price spoke against is played out likewise. If the outcome is a gain, all that the
   play applied is applied to the graph: a region keeps the numbers of its nodes, and new ones are given out as
   in the graph, so that the same rewrites at the same nodes are found there. Before, the whole sequence is
-  rehearsed on a larger region, where every requirement has to hold again and the whole has to pay.
+  rehearsed on a larger region, where every step that has a price has to apply again and the whole has to pay.
 
 A play is a run of the worklist on a copy of at most ``MOST`` nodes, without any lookahead of its own. Every
 application or bundle of them lowers the target's price of its region by the target's margin, and what was
@@ -51,10 +51,16 @@ class Step:
 
     def again(self, graph: Graph) -> "Step | None":
         """The same rewrite where the graph has changed; None where more than its price speaks against it."""
-        match = self.rewrite.find(graph, self.node) if self.node in graph else None
+        node = self.rewrite.root(graph, self.node)
+        match = self.rewrite.find(graph, node) if node in graph else None
         if match is None or self.rewrite.refusal(graph, match, at="", but=PRICE) is not None:
             return None
-        return Step(self.rewrite, self.node, match)
+        return Step(self.rewrite, node, match)
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether a price decides it; what only tidies up behind others the worklist comes upon by itself."""
+        return isinstance(self.rewrite, PricedRewrite)
 
     def replaced(self, graph: Graph) -> set[int]:
         """The nodes that a priced rewrite would replace."""
@@ -88,6 +94,7 @@ class Search:
         self._rewrites_at, self._play, self._allows = rewrites_at, play, allows
         self._in_vain: dict[tuple[str, int], object] = {}
         self._refusals: dict[tuple[str, int], tuple[object, Refusal]] = {}
+        self._too_dear_alike: dict[object, Refusal | None] = {}
         self._given_up: set[str] = set()
         self._alike: Counter[object] = Counter()
         self._priced: dict[type[Op], tuple[PricedRewrite[Any], ...]] = {}
@@ -98,14 +105,26 @@ class Search:
         refused = rewrite.refusal(graph, step.match, at=at, but=PRICE)
         if refused is not None or not isinstance(rewrite, PricedRewrite):
             return refused
-        seen = look(graph, surroundings(graph, step.replaced(graph), steps=rewrite.judge.around), which=False)
+        near = surroundings(graph, step.replaced(graph), steps=rewrite.judge.around)
+        seen = look(graph, near, which=False)
         known = self._refusals.get((rewrite.name, step.node))
         if known is not None and known[0] == seen:
             return replace(known[1], at=at)
-        refused = rewrite.too_dear(graph, step.match, at=at)
+        refused = self._too_dear(graph, step, near, at=at)
         if refused is not None:
             self._refusals[rewrite.name, step.node] = seen, refused
         return refused
+
+    def _too_dear(self, graph: Graph, step: Step, near: set[int], *, at: str) -> Refusal | None:
+        """What its price says against a step, rehearsed once for places alike where weights do not matter."""
+        assert isinstance(step.rewrite, PricedRewrite)
+        if step.rewrite.reads_weights:
+            return step.rewrite.too_dear(graph, step.match, at=at)
+        place = (step.rewrite.name, *structure(graph, near, root=step.node))
+        if place not in self._too_dear_alike:
+            self._too_dear_alike[place] = step.rewrite.too_dear(graph, step.match, at=at)
+        refused = self._too_dear_alike[place]
+        return refused and replace(refused, at=at)
 
     def best(self, graph: Graph, step: Step) -> Sequence[Step]:
         """What to do where a step pays: itself, or the best of what contends with it for its nodes."""
@@ -161,7 +180,7 @@ class Search:
         wanted = step.replaced(graph) if isinstance(step.rewrite, PricedRewrite) else set()
         if len(wanted) > CROWD:
             return
-        for node in sorted(surroundings(graph, wanted, steps=1)):
+        for node in sorted(surroundings(graph, wanted, steps=1), key=lambda n: (graph.info(n).order, n)):
             for rewrite in self._priced_at(graph.op(node)):
                 if node == step.node and rewrite == step.rewrite:
                     continue
@@ -196,8 +215,10 @@ class Search:
         before = judge.prices(part)
         for step in outcome.steps:
             found = step.again(part)
-            if found is None:
+            if found is None and step.is_priced:
                 return False
+            if found is None:
+                continue
             edit = Edit(part, near=found.node)
             found.rewrite.apply(edit, found.match)
             edit.sweep()

@@ -8,7 +8,7 @@ their product. What does not pay by itself is then looked at again with what it 
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from itertools import islice
 
 from convgraph.analysis.census import node_name
@@ -47,24 +47,25 @@ class Run:
         self._inner: dict[tuple[int, str], Run] = {}
         self._seen: dict[int, tuple[object, ...]] = {}
         self._illegal: set[tuple[int, str]] = set()
-        self._rest = _Rest()
+        self._rested: Sequence[AnyRewrite] = ()
+        self._calm: _Calm | None = None
         ledger.patience += PATIENCE * len(graph)
 
     def settle(self, dispatch: "Dispatch") -> None:
         """Run the rewrites to their joint fixpoint."""
         search = None if self._plays else self._search(dispatch)
-        self._rest = replace(self._rest, others=dispatch.beside(self._rest.rewrites))
+        self._calm = _Calm(others=dispatch.beside(self._rested))
         changed = True
         while changed and not self._ledger.stopped:
             changed = self._work(self.graph.nodes(), dispatch, search)
             if not changed and search is not None:
                 changed = self._look_ahead(dispatch, search)
-        if not changed:
-            self._rest = _Rest(rewrites=dispatch.rewrites, applications=len(self._ledger.applications))
+            self._calm = None
+        self._rested = () if changed else dispatch.rewrites
 
     def go_on(self, graph: Graph, path: str) -> None:
         """Take up the body again, as it now is and where it now is."""
-        self.graph, self.path, self._rest = graph, path, _Rest()
+        self.graph, self.path, self._rested = graph, path, ()
 
     def trace(self) -> Trace:
         """The record so far; refusals of nodes that are gone are dropped."""
@@ -88,7 +89,7 @@ class Run:
             if node not in self.graph or not dispatch.concerns(self.graph.op(node)):
                 continue
             touched = self._visit(node, dispatch, search)
-            fresh = [n for n in self._neighbourhood(touched) if n not in waiting]
+            fresh = [n for n in self._stir(touched) if n not in waiting]
             queue.extend(fresh)
             waiting.update(fresh)
         return len(self._ledger.applications) > done
@@ -96,7 +97,7 @@ class Run:
     def _visit(self, node: int, dispatch: "Dispatch", search: Search | None) -> Iterable[int]:
         """Try the rewrites that may start here; returns the nodes that the first one to apply touched."""
         refused = self._refusals.get(node, {})
-        for rewrite in self._to_try(dispatch).at(self.graph.op(node)):
+        for rewrite in self._to_try(node, dispatch).at(self.graph.op(node)):
             if refused:
                 refused.pop(rewrite.name, None)
             match = rewrite.find(self.graph, node)
@@ -110,10 +111,8 @@ class Run:
             refused[rewrite.name] = refusal
         return () if self._plays else self._look_inside(node, dispatch)
 
-    def _to_try(self, dispatch: "Dispatch") -> "Dispatch":
-        """All rewrites, but until the first application not those that have just come to rest here."""
-        waits = self._rest.applications == len(self._ledger.applications)
-        return self._rest.others if waits and self._rest.others is not None else dispatch
+    def _to_try(self, node: int, dispatch: "Dispatch") -> "Dispatch":
+        return dispatch if self._calm is None or node in self._calm.stirred else self._calm.others
 
     def _refusal(self, step: Step, search: Search | None) -> Refusal | None:
         at = self._name(step.node)
@@ -157,16 +156,18 @@ class Run:
                     continue
                 if steps := search.ahead(self.graph, step):
                     touched = self._carry_out(steps, search)
-                    self._work(self._neighbourhood(touched), dispatch, search)
+                    self._work(self._stir(touched), dispatch, search)
         return len(self._ledger.applications) > done
 
     def _carry_out(self, steps: Sequence[Step], search: Search | None) -> Iterable[int]:
-        """Apply steps one after another, as long as they are found again; returns the nodes touched."""
+        """Apply steps, as long as those with a price are found again; returns the nodes touched."""
         touched: dict[int, None] = {}
         for index, step in enumerate(steps):
             found = step if index == 0 else step.again(self.graph)
             at = "" if found is None else self._name(found.node)
             if found is None or self._ledger.stopped or self._drop(found.rewrite.name, found.node, at=at):
+                if not step.is_priced:
+                    continue
                 if search is not None:
                     search.give_up(steps[0])
                 break
@@ -233,7 +234,7 @@ class Run:
         self._ledger.enter(Application(index=index, rewrite=rewrite.name, at=at, **account.closed()))
         return edit.touched
 
-    def _neighbourhood(self, touched: Iterable[int]) -> dict[int, None]:
+    def _stir(self, touched: Iterable[int]) -> dict[int, None]:
         """Where matches may have arisen: touched nodes, their producers, readers, and readers' readers."""
         near: dict[int, None] = {}
         for node in touched:
@@ -246,6 +247,8 @@ class Run:
             for reader in _few(self.graph.nx.successors(node)):
                 near[reader] = None
                 near.update(dict.fromkeys(_few(self.graph.nx.successors(reader))))
+        if self._calm is not None:
+            self._calm.stirred.update(near)
         return near
 
     def _name(self, node: int) -> str:
@@ -253,15 +256,14 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Rest:
-    """The rewrites that came to rest last, after how many applications, and which ``others`` then follow.
+class _Calm:
+    """A first round after some rewrites came to rest: only ``others`` are tried, but where it ``stirred``.
 
-    As long as nothing is applied they would find what they found and be refused as they were.
+    Elsewhere they would find what they found and be refused as they were.
     """
 
-    rewrites: Sequence[AnyRewrite] = ()
-    applications: int = 0
-    others: "Dispatch | None" = None
+    others: "Dispatch"
+    stirred: set[int] = field(default_factory=set)
 
 
 def _few(neighbours: Iterable[int]) -> Iterable[int]:

@@ -284,7 +284,7 @@ class Edit:
     def _hand_over_name(self, old: Value, new: Value) -> None:
         info = self.graph.value_info(old)
         self.former.setdefault(old.node, info.name)
-        sharper = info.type.refined(self.graph.type(new))
+        sharper = self.graph.type(new).refined(info.type)  # sizes spelled as they are when read again
         self.graph.set_value_info(old, replace(info, name=""))
         self.graph.set_value_info(new, replace(info, type=sharper))
         self._fresh.discard(new)

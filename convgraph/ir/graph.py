@@ -289,10 +289,10 @@ class Graph:
 
         Constants they read come along; all else they read becomes an input, as do the results of the nodes
         ``beside`` them, and what is read or returned outside becomes an output. What is found in the graph
-        about these nodes can be tried out on the region.
+        about these nodes can be tried out on the region, whatever their numbers are.
         """
-        inside = set(nodes)
-        part = Graph(replace(self.header))
+        listed = sorted(set(nodes), key=lambda n: (self._node_infos[n].order, n))
+        inside, part = set(listed), Graph(replace(self.header))
         part._reserved, part._next_node = self._reserved, self._next_node
         sources = {v.node for n in inside for v in self.operands(n) if v is not None}.union(beside) - inside
         for node in sorted(inside | sources):
@@ -302,11 +302,11 @@ class Graph:
             part._operands[node], part._results[node] = [], self._results[node]
             part._readers[node] = [{} for _ in self._results[node]]
             part._by_name.update((self.value_name(v), v) for v in self._results[node] if self.value_name(v))
-        for node in sorted(inside):
+        for node in listed:
             for slot, value in enumerate(self._operands[node]):
                 part.connect(Use(node, slot), value)
         part.inputs = tuple(v for n in sorted(sources) for v in self.results(n) if not self.constant(v))
-        part.outputs = tuple(v for n in sorted(inside) for v in self.results(n) if self._leaves(v, inside))
+        part.outputs = tuple(v for n in listed for v in self.results(n) if self._leaves(v, inside))
         return part
 
     def _seen_from_outside(self, node: int) -> Op:

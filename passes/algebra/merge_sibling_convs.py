@@ -37,6 +37,7 @@ class MergeSiblingConvs(PricedRewrite[SiblingConvs]):
     name: ClassVar[str] = "merge-sibling-convs"
     roots: ClassVar[tuple[type[Op], ...]] = (Convolution,)
     measure: ClassVar[Measure] = staticmethod(target_cost)
+    reads_weights: ClassVar[bool] = False
 
     def find(self, graph: Graph, node: int) -> SiblingConvs | None:
         """The first of several convolutions of one value, alike but for the weights, without activations."""

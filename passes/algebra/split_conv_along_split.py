@@ -38,6 +38,7 @@ class SplitConvAlongSplit(PricedRewrite[SplitConv]):
     name: ClassVar[str] = "split-conv-along-split"
     roots: ClassVar[tuple[type[Op], ...]] = (Split,)
     measure: ClassVar[Measure] = staticmethod(target_cost)
+    reads_weights: ClassVar[bool] = False
 
     def find(self, graph: Graph, node: int) -> SplitConv | None:
         """A Split of a convolution's channels into pieces of known size, none empty."""

@@ -18,6 +18,7 @@ from convgraph.ir.ops import (
     Cast,
     Ceil,
     Clip,
+    Convolution,
     Exp,
     Floor,
     HardSigmoid,
@@ -35,7 +36,7 @@ from convgraph.ir.ops import (
     Tanh,
 )
 from convgraph.passes.cleanup.handed_on import HandedOn, PassedOn
-from convgraph.passes.fusion.scalars import bounds_of
+from convgraph.passes.fusion.scalars import bounds_of, bounds_of_function
 
 _ROUNDING = (Ceil, Floor, Round)
 _RANGES: Mapping[type[Op], tuple[float, float]] = {
@@ -75,7 +76,10 @@ def _keeps(graph: Graph, node: int, numbers: tuple[float, float]) -> bool:
 
 def _range(graph: Graph, value: Value) -> tuple[float, float]:
     """Bounds of the numbers in a value."""
-    low, high = bounds_of(graph, value.node) or _RANGES.get(type(graph.producer(value)), (-inf, inf))
+    last, parameters = graph.producer(value), graph.operands(value.node)[1:]
+    if isinstance(last, Convolution) and last.activation is not None:
+        last, parameters = last.activation, parameters[2:]
+    low, high = bounds_of_function(graph, last, parameters) or _RANGES.get(type(last), (-inf, inf))
     return min(low, high), high  # where a Clip's bounds are crossed, the upper one wins
 
 

@@ -1,5 +1,6 @@
 """One number beside a value: what the rewrites that recover an activation from arithmetic look for."""
 
+from collections.abc import Sequence
 from math import inf, isnan
 
 from convgraph.ir.graph import Graph, Value
@@ -51,13 +52,20 @@ def pairs_in_order(
 
 def bounds_of(graph: Graph, node: int) -> tuple[float, float] | None:
     """The constant bounds of a Clip or Relu, infinite where it has none; None for anything else."""
-    if isinstance(graph.op(node), Relu):
+    return bounds_of_function(graph, graph.op(node), graph.operands(node)[1:])
+
+
+def bounds_of_function(
+    graph: Graph, function: Op, parameters: Sequence[Value | None]
+) -> tuple[float, float] | None:
+    """The same for a function that may be part of a convolution."""
+    if isinstance(function, Relu):
         return 0.0, inf
-    if not isinstance(graph.op(node), Clip):
+    if not isinstance(function, Clip):
         return None
-    given = [graph.operand(node, slot) for slot in (1, 2)]
+    given = [*parameters, None, None]
     low, high = (
         default if value is None else scalar(graph.constant(value))
-        for value, default in zip(given, (-inf, inf), strict=True)
+        for value, default in zip(given[:2], (-inf, inf), strict=True)
     )
     return None if low is None or high is None or isnan(low) or isnan(high) else (low, high)

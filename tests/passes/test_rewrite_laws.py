@@ -9,8 +9,11 @@ from laws import check
 from laws.draw import Draw
 from laws.tables import tables_of
 
+from convgraph.analysis.target import TARGETS, Target
 from convgraph.compiler.proof import prove
+from convgraph.ir.graph import Graph
 from convgraph.passes import ALL, Pipeline, Rewrite
+from convgraph.passes.rewrite import Offer, PricedRewrite
 
 UNPROVEN = {
     "fold-affine-into-norm": "InstanceNormalization rounds",
@@ -68,6 +71,26 @@ def test_an_example_of_real_numbers_is_proven_on_its_twin(name: str) -> None:
     assert not proof.refuted
     assert [one for one in proof.not_proven if UNPROVEN.get(name, "?") not in one.reason] == []
     assert bool(proof.not_proven) == (name in UNPROVEN)
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [r for r in REWRITES.values() if isinstance(r, PricedRewrite) and not r.reads_weights],
+    ids=lambda r: r.name,
+)
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_does_not_read_weights_costs_the_same_whatever_they_are(
+    rewrite: PricedRewrite[Any], target: type[Target]
+) -> None:
+    priced = replace(rewrite, target=target())
+
+    def offers(graph: Graph) -> list[Offer]:
+        roots = (node for node in graph.nodes() if isinstance(graph.op(node), priced.roots))
+        return [priced.offer(graph, match) for node in roots if (match := priced.find(graph, node))]
+
+    for build in TABLES[rewrite.name].EXAMPLES.values():
+        some, others = (offers(build(Draw(dyadic=dyadic))) for dyadic in (True, False))
+        assert some == others != []
 
 
 @pytest.mark.parametrize("name", REWRITES)

@@ -195,7 +195,7 @@ class _Planner(Progress):
         x = self.values(node)[0]
         made = self.open_product(x)
         constant = all(self.is_constant(v) for v in self.graph.operands(node)[1:])
-        if made is None and isinstance(self.graph.producer(x), ConvTranspose) and constant:
+        if made is None and isinstance(self.graph.producer(x), ConvTranspose) and x.node not in self.apart:
             made = x.node if self.graph.sole_reader(x) is not None else None
         if made is not None and made not in self.summed and constant:
             self.fuse(node, made)

@@ -177,6 +177,12 @@ def upsampled(b: GraphBuilder, x: Value) -> Value:
     return conv(b, b.add(Relu(), normalised(b, y)))
 
 
+def upsampled_and_activated(b: GraphBuilder, x: Value) -> Value:
+    """Between a ConvTranspose and the normalisation is an activation: the two stay apart."""
+    op = replace(ConvTranspose.of(2, strides=2), activation=Tanh())
+    return conv(b, normalised(b, b.add(op, conv(b, x), reals(WIDE, WIDE, 2, 2))))
+
+
 def returned(b: GraphBuilder, x: Value) -> Value:
     """A value that is read on and returned as well."""
     y = conv(b, x)
@@ -213,6 +219,7 @@ NETS: dict[str, Net] = {
             returned,
             scaled,
             upsampled,
+            upsampled_and_activated,
         )
     },
 }

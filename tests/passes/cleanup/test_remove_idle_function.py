@@ -1,6 +1,7 @@
 """Tables for remove-idle-function."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Value
 from convgraph.ir.ops import (
     Abs,
+    Activation,
     Cast,
     Ceil,
     Clip,
+    Conv,
     Exp,
     Floor,
     HardSigmoid,
@@ -49,6 +52,18 @@ def chain(*links: Link, dtype: type = np.float32) -> Steps:
     return steps
 
 
+def activated(activation: Activation, link: Link, *, own: Sequence[float] = ()) -> Steps:
+    """A function of what a convolution makes with an activation of its own, a Clip of its ``own`` bounds."""
+
+    def steps(b: GraphBuilder, x: Value) -> Sequence[Value]:
+        weight = np.arange(-8, 8, dtype=np.float32).reshape(4, 4, 1, 1)
+        bounds = [np.array(number, np.float32) for number in own]
+        y = b.add(replace(Conv.of(2), activation=activation), x, weight, None, *bounds)
+        return chain(link)(b, y)
+
+    return steps
+
+
 EXAMPLES = {
     "Relu of a Relu": made_of(chain(Relu(), Relu(), Neg())),
     "Relu of a Relu, read in between": made_of(chain(Relu(), Relu(), Neg()), returned=0),
@@ -60,6 +75,8 @@ EXAMPLES = {
     "Abs of a Relu": made_of(chain(Relu(), Abs())),
     "Abs of integers": made_of(chain(Abs(), Abs(), dtype=np.int64), dtype=np.int64),
     "Relu of an exponential": made_of(chain((-2, 2), Exp(), Relu())),
+    "Relu of a convolution's own Sigmoid": made_of(activated(Sigmoid(), Relu())),
+    "a Clip of a convolution's own": made_of(activated(Clip(), (-1, 7), own=(0, 6))),
     "a Clip without bounds": made_of(chain(Neg(), (None, None), Neg())),
     "a Clip of a HardSigmoid": made_of(chain(HardSigmoid(alpha=0.25), (0, 1))),
     "a Clip of a Softmax": made_of(chain(Softmax(axis=1), (-1, 1))),
@@ -100,6 +117,11 @@ NEAR_MISSES = {
 def test_what_changes_something_stays(links: Sequence[Link]) -> None:
     _, trace = Pipeline([RemoveIdleFunction()]).run(made_of(chain(*links))(Draw(dyadic=True)))
     assert not trace.applications
+
+
+def test_what_changes_a_convolution_s_own_numbers_stays() -> None:
+    graph = made_of(activated(Clip(), (0, 6), own=(-1, 6)))(Draw(dyadic=True))
+    assert not Pipeline([RemoveIdleFunction()]).run(graph)[1].applications
 
 
 def test_bounds_of_integers_are_not_compared_as_floats() -> None:
