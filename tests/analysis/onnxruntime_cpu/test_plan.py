@@ -302,6 +302,13 @@ def test_an_activation_of_its_own_is_a_step_or_a_pass() -> None:
     assert [len(nodes) for nodes in apart] == [0, 1, 1]
 
 
+def test_a_normalisation_becomes_part_of_a_transposed_convolution_without_an_activation_only() -> None:
+    graphs = [graph_of(upsampled), graph_of(upsampled_and_activated)]
+    norms = [[n for n in g.compute_nodes() if isinstance(g.op(n), BatchNormalization)] for g in graphs]
+    fused = [[n in plan_of(g).fused for n in nodes] for g, nodes in zip(graphs, norms, strict=True)]
+    assert fused == [[True], [False]]
+
+
 def test_a_gemm_takes_an_activation_in() -> None:
     builder = GraphBuilder("gemm")
     y = builder.add(Gemm(), builder.input("x", shape=(4, 8)), reals(8, 5))
