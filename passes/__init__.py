@@ -78,6 +78,7 @@ from convgraph.passes.cleanup.remove_neutral_constant import RemoveNeutralConsta
 from convgraph.passes.cleanup.remove_opposites import RemoveOpposites
 from convgraph.passes.cleanup.remove_sequence_pick import RemoveSequencePick
 from convgraph.passes.cleanup.remove_split_of_concat import RemoveSplitOfConcat
+from convgraph.passes.cleanup.remove_zero_bias import RemoveZeroBias
 from convgraph.passes.cleanup.share_equal_constants import ShareEqualConstants
 from convgraph.passes.cleanup.share_equal_operations import ShareEqualOperations
 from convgraph.passes.fusion.absorb_batches_into_conv import AbsorbBatchesIntoConv
@@ -188,8 +189,8 @@ __all__ = [
     "Pipeline", "PricedRewrite", "PropagateStride", "Refusal", "RemoveConcatOfParts", "RemoveDropout",
     "RemoveIdentity", "RemoveIdleChoice", "RemoveIdleFunction", "RemoveIdleSampling",
     "RemoveNeutralConstant", "RemoveOpposites", "RemoveReshapesAroundConv", "RemoveSequencePick",
-    "RemoveSplitOfConcat", "RemoveTransposesAround", "Repeat", "Requirement", "Rewrite",
-    "ShareEqualConstants", "ShareEqualOperations", "SplitConvAlongSplit", "SplitConvIntoGroups",
+    "RemoveSplitOfConcat", "RemoveTransposesAround", "RemoveZeroBias", "Repeat", "Requirement",
+    "Rewrite", "ShareEqualConstants", "ShareEqualOperations", "SplitConvAlongSplit", "SplitConvIntoGroups",
     "SplitConvTransposeIntoPhases", "SplitConvTransposeIntoResizeAndConv", "SplitDepthwiseSeparable",
     "SplitLowRankConv", "SplitNearlyBoxedConvTranspose", "SplitNearlyDepthwiseSeparable",
     "SplitNearlySpatiallySeparable", "SplitSpatiallySeparable", "Trace", "requirement",
@@ -200,6 +201,7 @@ CLEANUP: tuple[AnyRewrite, ...] = (
     RemoveDropout(),
     RemoveIdentity(),
     RemoveNeutralConstant(),
+    RemoveZeroBias(),
     RemoveOpposites(),
     RemoveIdleFunction(),
     RemoveIdleChoice(),

@@ -84,6 +84,12 @@ def node_count(graph: Graph) -> int:
     return len(graph)
 
 
+def operand_count(graph: Graph) -> int:
+    """Measure: how many operands all operations are given together."""
+    given = (graph.operands(node) for node in graph.compute_nodes())
+    return sum(operand is not None for operands in given for operand in operands)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rewrite(ABC, Generic[Match]):
     """A local change that keeps what the graph computes. Options are the fields of the dataclass.

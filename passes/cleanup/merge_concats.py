@@ -12,8 +12,7 @@ from typing import ClassVar
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Concat, Op
-from convgraph.passes.cleanup.parts import operands_read
-from convgraph.passes.rewrite import Measure, Rewrite, requirement
+from convgraph.passes.rewrite import Measure, Rewrite, operand_count, requirement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +30,7 @@ class MergeConcats(Rewrite[JoinedTwice]):
 
     name: ClassVar[str] = "merge-concats"
     roots: ClassVar[tuple[type[Op], ...]] = (Concat,)
-    measure: ClassVar[Measure] = staticmethod(operands_read)
+    measure: ClassVar[Measure] = staticmethod(operand_count)
 
     def find(self, graph: Graph, node: int) -> JoinedTwice | None:
         """The last of the Concats that join along one axis, or a Concat of something without elements."""

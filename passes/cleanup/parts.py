@@ -16,11 +16,6 @@ class Part(NamedTuple):
     end: int | None
 
 
-def operands_read(graph: Graph) -> int:
-    """Measure: how many operands all operations have together."""
-    return sum(len(graph.operands(node)) for node in graph.compute_nodes())
-
-
 def part(graph: Graph, value: Value | None, axis: int) -> Part | None:
     """What a value is a part of along an axis, all else the same; None where that is not known."""
     op = None if value is None else graph.producer(value)

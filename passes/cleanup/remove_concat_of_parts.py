@@ -13,8 +13,8 @@ from typing import ClassVar
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Concat, Op
-from convgraph.passes.cleanup.parts import operands_read, part
-from convgraph.passes.rewrite import Measure, Rewrite
+from convgraph.passes.cleanup.parts import part
+from convgraph.passes.rewrite import Measure, Rewrite, operand_count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class RemoveConcatOfParts(Rewrite[JoinedParts]):
 
     name: ClassVar[str] = "remove-concat-of-parts"
     roots: ClassVar[tuple[type[Op], ...]] = (Concat,)
-    measure: ClassVar[Measure] = staticmethod(operands_read)
+    measure: ClassVar[Measure] = staticmethod(operand_count)
 
     def find(self, graph: Graph, node: int) -> JoinedParts | None:
         """A Concat of all parts of a value, one after the other, perhaps with something else around them."""

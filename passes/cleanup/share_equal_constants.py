@@ -39,15 +39,16 @@ class ShareEqualConstants(Rewrite[Copies]):
     measure: ClassVar[Measure] = staticmethod(node_count)
 
     def find(self, graph: Graph, node: int) -> Copies | None:
-        """All copies of constants: the graph is looked at as a whole, where its first output is made."""
+        """All copies of constants: the graph is looked at as a whole, at its first input."""
         if node != self.root(graph, node):
             return None
         pairs = tuple(pair for group in _equal(graph) for pair in _replacements(graph, group))
         return Copies(pairs=pairs) if pairs else None
 
     def root(self, graph: Graph, node: int) -> int:
-        """Where the first output is made; nowhere without one."""
-        return graph.outputs[0].node if graph.outputs else -1
+        """The first input, visited before what reads it; without one, where the first output is made."""
+        ends = graph.inputs or graph.outputs
+        return ends[0].node if ends else -1
 
     def is_evident(self, graph: Graph, match: Copies) -> bool:
         """Each constant that goes has every bit of the one that stays."""

@@ -44,7 +44,7 @@ def after_conv(
         kernel = (3, 2, 2)[:rank]
         shape = (inside, outside // group) if kind is ConvTranspose else (outside, inside // group)
         operands: dict[str, Array] = {"weight": draw.weight(*shape, *kernel, dtype=dtype)}
-        if bias:
+        if bias is not False:
             drawn = draw.weight(outside, dtype=dtype)
             operands["bias"] = drawn if bias is True else np.full_like(drawn, bias)
         values = [_operand(b, n, a, overridable=overridable, computed=computed) for n, a in operands.items()]
