@@ -25,6 +25,7 @@ COMMANDS = {
     "explain": "Tell what would be rewritten in a model, what is refused, and why.",
     "diff": "List what changed between two models, node by node.",
     "lint": "List what could be better about a model, each with its remedy.",
+    "bench": "Measure how fast models run in onnxruntime, against the first and layer by layer.",
     "visualize": "Draw the filters and feature maps of a model's convolutions.",
     "passes": "List every rewrite: name, equation, exact or not, requirements.",
     "demo": "List the built-in demo models, or write one.",

@@ -77,8 +77,9 @@ class Session:
 
     ``optimized`` turns on every graph optimisation of the runtime, as in deployment; without it the model is
     executed node by node as written. ``deadline`` is a time of ``time.monotonic`` after which loading is
-    given up. ``at`` is what messages call the model, ``kept`` a file for what the runtime makes of it. Raises
-    Unverifiable, with the runtime's own reason in one line, when the model does not load.
+    given up. ``at`` is what messages call the model, ``kept`` a file for what the runtime makes of it,
+    ``profile`` how a file begins into which it writes what each node took. Raises Unverifiable, with the
+    runtime's own reason in one line, when the model does not load.
     """
 
     def __init__(
@@ -90,10 +91,13 @@ class Session:
         deadline: float | None = None,
         at: str = "model",
         kept: str = "",
+        profile: str = "",
     ) -> None:
         self.at = at
         options = _options(optimized=optimized, threads=threads)
         options.optimized_model_filepath = kept
+        if profile:
+            options.enable_profiling, options.profile_file_prefix = True, profile
         try:
             self._session = _loaded(source, options, deadline=deadline, at=at)
         except Unverifiable as error:
@@ -101,6 +105,10 @@ class Session:
                 raise _lacking(error, source) from error
             raise
         self._output_types = {o.name: o.type for o in self._session.get_outputs()}
+
+    def profiled(self) -> str:
+        """The file that says, in the runtime's JSON, what each node took in all runs so far; no run after."""
+        return str(self._session.end_profiling())
 
     @property
     def output_names(self) -> tuple[str, ...]:
