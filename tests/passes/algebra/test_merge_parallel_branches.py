@@ -179,13 +179,11 @@ NEAR_MISSES = {
     "the_branches_have_one_size": [
         added(conv(ONE, 1, 1), conv(ONE, 1, 7), spatial=("H", 7)),
         added(conv(ONE, 1, 1), conv(ONE, 1, 1, channels=1)),
-        *(
-            added(
-                conv(Conv.of(2, strides=(2, 1)), 2, 1),
-                conv(Conv.of(2, strides=(2, 1)), 4, 1),
-                spatial=spatial,
-            )
-            for spatial in ((4, "W"), ("H", 4))
+        added(
+            conv(Conv.of(2, strides=(2, 1)), 2, 1), conv(Conv.of(2, strides=(2, 1)), 4, 1), spatial=(4, "W")
+        ),
+        added(
+            conv(Conv.of(2, strides=(4, 1)), 2, 1), conv(Conv.of(2, strides=(4, 1)), 5, 1), spatial=(None, 4)
         ),
     ],
     "every_pooled_window_counts_alike": [added(conv(THREE, 3, 3), pool(3, 3, pads=1, count=0))],
