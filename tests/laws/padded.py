@@ -24,6 +24,7 @@ def window_on_pad(
     spatial: Sequence[Dim] = ("H", "W"),
     dtype: type = np.float32,
     overridable: bool = False,
+    asked: bool = False,
     before: Op | None = None,
     bordered: bool = False,
     readers: int = 1,
@@ -33,7 +34,7 @@ def window_on_pad(
     """A Pad of x (N, 4, …), or of an operation ``before``, by ``pads`` with ``fill``, and windows of it.
 
     ``bordered`` adds a row and a column of zeros to the data first. ``overridable`` lets a caller choose the
-    amounts; ``returned`` makes the padded data an output too.
+    amounts, ``asked`` the number; ``returned`` makes the padded data an output too.
     """
 
     def build(draw: Draw) -> Graph:
@@ -44,7 +45,9 @@ def window_on_pad(
         amounts: Operand = np.array(pads, np.int64)
         if overridable:
             amounts = b.overridable("pads", np.array(pads, np.int64))
-        value = None if fill is None else np.asarray(fill, dtype)
+        value: Operand | None = None if fill is None else np.asarray(fill, dtype)
+        if asked:
+            value = b.input("fill", shape=(), dtype=DataType.of(np.dtype(dtype)))
         named = None if axes is None else np.array(axes, np.int64)
         padded = b.add(Pad(mode=mode), x, amounts, value, named, name="padded")
         if returned:

@@ -55,6 +55,7 @@ NEAR_MISSES = {
         window_on_pad(pooled(POOL), PADS, before=LeakyRelu(alpha=0.25)),
         window_on_pad(pooled(POOL), PADS, before=Relu(), fill=1.0),
         window_on_pad(pooled(POOL), PADS, dtype=np.int8),
+        window_on_pad(pooled(POOL), PADS, asked=True),
     ],
     "the_indices_are_unread": [
         window_on_pad(pooled(POOL, indices=True), PADS, fill=LOWEST, spatial=(7, 6)),
