@@ -93,3 +93,8 @@ NEAR_MISSES = {
 @pytest.mark.parametrize("other", [pixels(TWICE, dtype=np.float64), pixels(TWICE, dtype=np.int32)])
 def test_elements_that_runtimes_do_not_resize_are_left(other: Callable[[Draw], Graph]) -> None:
     assert not Pipeline([FuseGatheredPixelsIntoResize()]).run(other(Draw(dyadic=True)))[1].applications
+
+
+def test_rows_that_are_gathered_alone_are_left() -> None:
+    rows = pixels(np.arange(5).repeat(2)[:, None], there=(2, 0, 1, 3), back=(1, 2, 0, 3))
+    assert not Pipeline([FuseGatheredPixelsIntoResize()]).run(rows(Draw(dyadic=True)))[1].applications
