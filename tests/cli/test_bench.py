@@ -60,9 +60,7 @@ def test_models_of_other_inputs_are_refused(cli: Cli, model: Path) -> None:
     save(b.build(), "other.onnx")
     done = cli("bench", model, "other.onnx", "--seconds", 0)
     assert done.exit_code == 2
-    assert done.stderr.splitlines() == [
-        "other.onnx: inputs image; those of the first model, x"
-    ]
+    assert done.stderr.splitlines() == ["other.onnx: inputs image; those of the first model, x"]
 
 
 def test_a_model_twice_is_refused(cli: Cli, model: Path) -> None:

@@ -18,7 +18,7 @@ def spelled(
 ) -> Steps:
     """(x − mean(x)) / √(mean(…²) + ε), with the square, and the inverse of the root if any, as asked.
 
-    ``mean`` are the axes of the first mean, those of the second unless given; None: nothing is taken away.
+    A "difference" is no inverse: one less the root. ``mean`` are the axes of the first mean, those of the second unless given; None: nothing is taken away.
     Made are, in order, what is normalised, the sum under the root, what it is divided by, and the quotient.
     """
 
@@ -42,6 +42,7 @@ def _root(b: GraphBuilder, under: Value, inverse: str) -> Value:
     if inverse == "power":
         return b.add(Pow(), under, -0.5)
     root = b.add(Sqrt(), under)
-    if inverse == "quotient":
-        return b.add(Div(), b.constant(np.array(1, b.type(root).dtype.numpy)), root)
+    if inverse in ("quotient", "difference"):
+        op = Div() if inverse == "quotient" else Sub()
+        return b.add(op, b.constant(np.array(1, b.type(root).dtype.numpy)), root)
     return b.add(Reciprocal(), root) if inverse else root

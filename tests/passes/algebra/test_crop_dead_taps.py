@@ -152,3 +152,8 @@ def test_masks_lose_the_rows_and_columns_that_the_articles_crop() -> None:
         op = result.op(conv)
         assert isinstance(op, Conv)
         assert op.pads == (2, 2, 0, 2)
+
+
+def test_a_weight_without_filters_is_left() -> None:
+    graph = convolved(Conv.of(2, pads=1), lambda _: np.zeros((0, 4, 3, 3)))(Draw(dyadic=True))
+    assert not Pipeline([CropDeadTaps()]).run(graph)[1].applications

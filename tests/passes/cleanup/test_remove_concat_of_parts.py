@@ -89,3 +89,11 @@ NEAR_MISSES: dict[str, list[Callable[[Draw], Graph]]] = {}
 )
 def test_parts_that_are_not_the_whole_are_left(other: Callable[[Draw], Graph]) -> None:
     assert not Pipeline([RemoveConcatOfParts()]).run(other(Draw(dyadic=True)))[1].applications
+
+
+def test_parts_of_sizes_that_are_not_known_are_left() -> None:
+    b = GraphBuilder("g", opset=18)
+    x = b.input("x", shape=("N", 4, "H", "W"))
+    pieces = b.add_all(Split(axis=2, num_outputs=2), x, names=("", ""))
+    b.output(b.add(Concat(axis=2), *pieces), name="y")
+    assert not Pipeline([RemoveConcatOfParts()]).run(b.build())[1].applications

@@ -28,6 +28,7 @@ NEAR_MISSES = {
 }
 
 OTHERS = {
+    "one less the root": made_of(spelled(2, mean=None, inverse="difference"), shape=("N", "L", 6), opset=23),
     "an older opset": made_of(spelled(2, mean=None), shape=("N", "L", 6), opset=22),
     "axes that are not the last": made_of(spelled(1, mean=None), shape=("N", 4, 6), opset=23),
     "axes of unknown size": made_of(spelled(2, mean=None), shape=("N", 4, "L"), opset=23),
