@@ -18,8 +18,9 @@ def spelled(
 ) -> Steps:
     """(x − mean(x)) / √(mean(…²) + ε), with the square, and the inverse of the root if any, as asked.
 
-    A "difference" is no inverse: one less the root. ``mean`` are the axes of the first mean, those of the second unless given; None: nothing is taken away.
-    Made are, in order, what is normalised, the sum under the root, what it is divided by, and the quotient.
+    A "difference" is no inverse: one less the root. ``mean`` are the axes of the first mean, those of the
+    second unless given; None: nothing is taken away. Made are, in order, what is normalised, the sum under
+    the root, what it is divided by, and the quotient.
     """
 
     def steps(b: GraphBuilder, x: Value) -> Sequence[Value]:
