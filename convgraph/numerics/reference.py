@@ -17,7 +17,14 @@ from convgraph.numerics.feeds import Feeds, Manner, character_of, make_feeds, ot
 from convgraph.numerics.session import ModelSource, Session, TimedOut, Unverifiable
 from convgraph.numerics.shapes import types_on
 from convgraph.numerics.sizes import candidates, open_shapes, sized, smallest
-from convgraph.numerics.structure import computed, index_bounds, readers, required_inputs, tensor_type
+from convgraph.numerics.structure import (
+    computed,
+    convolved_from_nothing,
+    index_bounds,
+    readers,
+    required_inputs,
+    tensor_type,
+)
 from convgraph.numerics.tolerance import is_exact
 
 _CEILINGS = (64, 8, 2, 1)  # integer inputs lie below; smaller where a run refuses an index
@@ -118,7 +125,10 @@ class Reference:
 
     @classmethod
     def open(cls, source: ModelSource, *, model: ModelProto, deadline: float | None) -> "Reference":
-        """Load the original. Raises Unverifiable with the runtime's reason."""
+        """Load the original. Raises Unverifiable with the runtime's reason, or where it makes up a result."""
+        if (made_up := convolved_from_nothing(model)) is not None:
+            found = "a convolution without input channels, whose result onnxruntime leaves as memory has it"
+            raise Unverifiable(made_up, found=found, expected="a result that the runtime computes")
         session = Session(source, deadline=deadline, at="the original")
         return cls(session=session, model=model, deadline=deadline)
 

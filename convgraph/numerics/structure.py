@@ -35,6 +35,7 @@ _WEIGHTED = (
     "InstanceNormalization",
     "PRelu",
 )
+_CHANNELS = {"Conv": 1, "ConvTranspose": 0}  # the axis of a weight that meets the input's channels
 
 
 def read(source: "ModelSource", *, weights: bool = False) -> onnx.ModelProto:
@@ -85,6 +86,20 @@ def named_tensors(model: onnx.ModelProto) -> Iterator[tuple[onnx.TensorProto, st
     for node in model.graph.node:
         name = node.output[0] if node.op_type == "Constant" and node.output else ""
         yield from ((tensor, name) for tensor in tensors_of(node))
+
+
+def convolved_from_nothing(model: onnx.ModelProto) -> str | None:
+    """What the first convolution makes whose weight has no input channels; None where each has some.
+
+    onnxruntime 1.31 leaves such a result as it finds it in memory, and on some shapes never ends.
+    """
+    shapes = {name: tensor.dims for tensor, name in named_tensors(model)}
+    for node in nodes_within(model.graph.node):
+        if node.op_type in _CHANNELS and node.domain in ("", "ai.onnx"):
+            dims = [dim for name in node.input[1:2] for dim in shapes.get(name, ())]
+            if 0 in dims[_CHANNELS[node.op_type] :][:1]:
+                return node.output[0]
+    return None
 
 
 def weight_bytes(model: onnx.ModelProto) -> int:

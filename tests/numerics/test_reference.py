@@ -3,12 +3,15 @@
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 from onnx import ModelProto
 
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.ir.build import GraphBuilder
-from convgraph.ir.ops import Resize
+from convgraph.ir.ops import Add, Conv, ConvTranspose, Op, Resize, Split
+from convgraph.numerics.compare import verify_models
 from convgraph.numerics.reference import Reference
+from convgraph.numerics.session import Unverifiable
 
 MakeProto = Callable[..., ModelProto]
 
@@ -70,3 +73,17 @@ def test_an_empty_constant_is_no_reason_to_leave_out_small_sizes(proto: MakeProt
     text = "(float[2,3,H,W] x) => (float[2,3,P,Q] y) { y = Resize(x, roi, scales) }"
     model = proto(text, roi=np.empty(0, np.float32), scales=np.array([1, 1, 2, 2], np.float32))
     assert spatial(model)[3:] == [(1, 1)]
+
+
+@pytest.mark.parametrize(("op", "shape"), [(Conv.of(2), (3, 0, 1, 1)), (ConvTranspose.of(2), (0, 3, 1, 1))])
+def test_what_is_convolved_from_nothing_says_nothing(op: Op, shape: tuple[int, ...]) -> None:
+    """The runtime leaves such a result as it finds it in memory: it once was NaN in one run of very many."""
+    b = GraphBuilder("g", opset=17)
+    x = b.input("x", shape=("N", 3, "H", "W"))
+    some, none = b.add_all(Split(axis=1), x, np.array([3, 0]), names=("", ""))
+    made = b.add(op, none, np.zeros(shape, np.float32), np.ones(3, np.float32), name="made_up")
+    b.output(b.add(Add(), some, made), name="y")
+    with pytest.raises(Unverifiable, match="made_up: a convolution without input channels"):
+        Reference.open(to_onnx(b.build()), model=to_onnx(b.build()), deadline=None)
+    found = verify_models(to_onnx(b.build()), to_onnx(b.build()))
+    assert found.status == "unverified"
