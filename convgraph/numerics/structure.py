@@ -98,7 +98,7 @@ def convolved_from_nothing(model: onnx.ModelProto) -> str | None:
         if node.op_type in _CHANNELS and node.domain in ("", "ai.onnx"):
             dims = [dim for name in node.input[1:2] for dim in shapes.get(name, ())]
             if 0 in dims[_CHANNELS[node.op_type] :][:1]:
-                return node.output[0]
+                return "".join(node.output[:1]) or node.name
     return None
 
 
