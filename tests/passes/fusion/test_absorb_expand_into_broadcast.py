@@ -87,3 +87,11 @@ def test_what_cannot_run_stays() -> None:
     wide = b.add(Expand(), b.add(Abs(), b.input("x", shape=(2, 3))), sizes)
     b.output(b.add(Add(), wide, b.input("image", shape=(2, 5))), name="y")
     assert not Pipeline([AbsorbExpandIntoBroadcast()]).run(b.build())[1].applications
+
+
+def test_what_nothing_reads_is_left_to_be_dropped() -> None:
+    b = GraphBuilder("g", opset=17)
+    x = b.input("x", shape=(2, 3))
+    b.add(Expand(), x, np.array([4, 2, 3]))
+    b.output(b.add(Relu(), x), name="y")
+    assert not Pipeline([AbsorbExpandIntoBroadcast()]).run(b.build())[1].applications
