@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 
 from convgraph.cli.files import model_source, write_text
-from convgraph.cli.options import Shape, feeds_for, named_shape, operator_libraries, shapes_by_name
+from convgraph.cli.options import Shape, feeds_for, fixed_shapes, operator_libraries, shapes_by_name
 from convgraph.cli.terminal import progress, show
 from convgraph.compiler.bench import Bench, bench
 from convgraph.compiler.measure import CONFIDENCE
@@ -44,13 +44,7 @@ _MILLI = 1e3
     metavar="FILE.npz|DIR",
     help="Run on these inputs: arrays by input name, an ONNX test data folder, or a folder of pictures.",
 )
-@click.option(
-    "--input-shape",
-    type=named_shape,
-    multiple=True,
-    metavar="NAME:1,3,224,224",
-    help="Fix an input's shape (repeatable).",
-)
+@fixed_shapes
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the order of runs."
 )

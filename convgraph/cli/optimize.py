@@ -22,6 +22,7 @@ from convgraph.cli.options import (
     approximation,
     comparison,
     feeds_for,
+    fixed_shapes,
     named_shape,
     names,
     shapes_by_name,
@@ -105,13 +106,7 @@ class Flags:
 @click.option(
     "--stop-after", type=click.IntRange(min=0), metavar="N", help="Only the first N applications of rewrites."
 )
-@click.option(
-    "--input-shape",
-    type=named_shape,
-    multiple=True,
-    metavar="NAME:1,3,224,224",
-    help="Fix an input's shape (repeatable).",
-)
+@fixed_shapes
 @click.option(
     "--overwrite-input-shape", "--input-shapes", "other_shape", type=named_shape, multiple=True, hidden=True
 )

@@ -81,6 +81,18 @@ def operator_libraries(command: _Command) -> _Command:
     return _CUSTOM_OPS(command)
 
 
+def fixed_shapes(command: _Command) -> _Command:
+    """Add the option that fixes the shapes of inputs."""
+    option = click.option(
+        "--input-shape",
+        type=named_shape,
+        multiple=True,
+        metavar="NAME:1,3,224,224",
+        help="Fix an input's shape (repeatable).",
+    )
+    return option(command)
+
+
 def approximation(command: _Command) -> _Command:
     """Add the options that allow approximations."""
     return _with(_APPROXIMATION, command)
