@@ -40,6 +40,7 @@ from convgraph.passes.algebra.split_conv_into_groups import SplitConvIntoGroups
 from convgraph.passes.algebra.split_conv_transpose_into_phases import SplitConvTransposeIntoPhases
 from convgraph.passes.algebra.split_depthwise_separable import SplitDepthwiseSeparable
 from convgraph.passes.algebra.split_spatially_separable import SplitSpatiallySeparable
+from convgraph.passes.algebra.transform_conv_into_winograd import TransformConvIntoWinograd
 from convgraph.passes.approximate.split_low_rank_conv import SplitLowRankConv
 from convgraph.passes.approximate.split_nearly_boxed_conv_transpose import SplitNearlyBoxedConvTranspose
 from convgraph.passes.approximate.split_nearly_depthwise_separable import SplitNearlyDepthwiseSeparable
@@ -155,7 +156,7 @@ from convgraph.passes.trace import AnyRewrite, Application, Trace
 # fmt: off
 __all__ = [
     "ALGEBRA", "ALL", "APPROXIMATE", "CLEAN", "CLEANUP", "DEFAULT", "EXACT", "FOLDING", "FUSION",
-    "IDIOMS", "LOWERING", "SETTLING", "AbsorbBatchesIntoConv", "AbsorbExpandIntoBroadcast",
+    "IDIOMS", "LOWERING", "SETTLING", "TRANSFORMS", "AbsorbBatchesIntoConv", "AbsorbExpandIntoBroadcast",
     "AbsorbPadIntoAveragePool", "AbsorbPadIntoConv", "AbsorbPadIntoMaxPool", "AbsorbSliceIntoConv",
     "AbsorbTransposeIntoGemm", "AnyRewrite", "Application", "AssociateMatmuls",
     "CommuteScaleWithActivation", "CommuteScaleWithReordering", "CommuteSliceWithConcat",
@@ -193,7 +194,8 @@ __all__ = [
     "Rewrite", "ShareEqualConstants", "ShareEqualOperations", "SplitConvAlongSplit", "SplitConvIntoGroups",
     "SplitConvTransposeIntoPhases", "SplitConvTransposeIntoResizeAndConv", "SplitDepthwiseSeparable",
     "SplitLowRankConv", "SplitNearlyBoxedConvTranspose", "SplitNearlyDepthwiseSeparable",
-    "SplitNearlySpatiallySeparable", "SplitSpatiallySeparable", "Trace", "requirement",
+    "SplitNearlySpatiallySeparable", "SplitSpatiallySeparable", "Trace",
+    "TransformConvIntoWinograd", "requirement",
 ]
 # fmt: on
 
@@ -337,6 +339,9 @@ FUSION: tuple[AnyRewrite, ...] = (
 SETTLING: tuple[AnyRewrite, ...] = (MoveMonotoneAfterMaxPool(), SplitConvTransposeIntoPhases())
 """What pays only where fusing has left something."""
 
+TRANSFORMS: tuple[AnyRewrite, ...] = (TransformConvIntoWinograd(),)
+"""Other algorithms for what is left: last, because nothing takes them apart again."""
+
 LOWERING: tuple[AnyRewrite, ...] = (
     SplitConvTransposeIntoResizeAndConv(),
     LowerConvTransposeToSubPixel(),
@@ -360,7 +365,16 @@ APPROXIMATE: tuple[AnyRewrite, ...] = (
 )
 """Close but not the same: never applied unless asked for with an error budget."""
 
-ALL: tuple[AnyRewrite, ...] = (*CLEANUP, *FOLDING, *ALGEBRA, *FUSION, *SETTLING, *LOWERING, *APPROXIMATE)
+ALL: tuple[AnyRewrite, ...] = (
+    *CLEANUP,
+    *FOLDING,
+    *ALGEBRA,
+    *FUSION,
+    *SETTLING,
+    *TRANSFORMS,
+    *LOWERING,
+    *APPROXIMATE,
+)
 
 CLEAN: tuple[AnyRewrite | Repeat, ...] = (
     Repeat(*IDIOMS),
@@ -374,7 +388,7 @@ EXACT: tuple[AnyRewrite | Repeat, ...] = (
     Repeat(*CLEANUP, *FOLDING),
     Repeat(*CLEANUP, *FOLDING, *ALGEBRA),
     Repeat(*FUSION),
-    Repeat(*CLEANUP, *FOLDING, *ALGEBRA, *FUSION, *SETTLING),
+    Repeat(*CLEANUP, *FOLDING, *ALGEBRA, *FUSION, *SETTLING, *TRANSFORMS),
 )
 """The same, and fewer multiplications: algebra starts from what is clean, and cleans up after itself.
 

@@ -7,6 +7,7 @@ old name and made under the new one.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from convgraph.analysis.at_load import computed_at_load
 from convgraph.analysis.census import node_name
 from convgraph.analysis.cost import NOTHING, node_cost
 from convgraph.ir.edit import Edit
@@ -33,7 +34,9 @@ class Account:
         renamed = [node for node in kept if _computes(graph, node) and not graph.info(node).name]
         took = (*self._took, *(self._path + former[node] for node in renamed))
         made = [*added, *renamed]
-        after = sum((node_cost(graph, node, sizes=self._sizes) for node in added), NOTHING)
+        loaded = computed_at_load(graph, added)
+        ran = (node for node in added if node not in loaded)
+        after = sum((node_cost(graph, node, sizes=self._sizes) for node in ran), NOTHING)
         return {"before": self._before, "after": after, "took": took, "made": self._names(made)}
 
     def _erased(self, node: int) -> None:

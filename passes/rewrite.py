@@ -154,10 +154,14 @@ class Rewrite(ABC, Generic[Match]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What a priced rewrite would change: what costs ``before`` on the target now, and what ``after`` it."""
+    """What a priced rewrite would change: what costs ``before`` on the target now, and what ``after`` it.
+
+    ``replaced`` is the part of what it costs now that is not only priced otherwise, but gone.
+    """
 
     before: Price
     after: Price
+    replaced: Price
 
     @property
     def saving(self) -> Price:
@@ -171,10 +175,12 @@ class PricedRewrite(Rewrite[Match]):
 
     The region is seen with as much around it as the target's prices depend on. ``target`` None is the generic
     one, which counts. ``reads_weights`` is False where what it makes of weights is the same whatever numbers
-    are in them: places that are alike otherwise then have one price.
+    are in them: places that are alike otherwise then have one price. ``counts_tell`` is False for what has
+    fewer multiplications and more passes over memory: only a target that predicts time can say if it pays.
     """
 
     reads_weights: ClassVar[bool] = True
+    counts_tell: ClassVar[bool] = True
 
     target: Target | None = None
 
@@ -192,9 +198,23 @@ class PricedRewrite(Rewrite[Match]):
         """The target that prices it."""
         return self.target or GenericTarget()
 
+    @property
+    def margin(self) -> float:
+        """The part of the price of what it replaces that it has to save by itself; 0 where any gain will do.
+
+        For what is made of operations whose predictions are far off, or that more threads make no faster.
+        """
+        return 0.0
+
+    @property
+    def can_be_judged(self) -> bool:
+        """Whether the target's prices say if it pays; where they do not, there is nothing to find."""
+        return self.counts_tell or self.judge.is_timed
+
     def pays(self, offer: Offer) -> bool:
         """Whether the target takes an offer."""
-        return self.judge.prefers(offer.after, before=offer.before)
+        is_clear = not self.margin or offer.saving[0] >= self.margin * offer.replaced[0]
+        return is_clear and self.judge.prefers(offer.after, before=offer.before)
 
     def too_dear(self, graph: Graph, match: Match, *, at: str) -> Refusal | None:
         """What the target says against a match, with the figures of its offer; None where it takes it."""
@@ -203,17 +223,21 @@ class PricedRewrite(Rewrite[Match]):
             return None
         says, reason = self.judge.says, _reason(type(self), PRICE).removesuffix(".")
         figures = f"{reason}: {says(offer.before)} now, {says(offer.after)} after it."
+        if self.margin and self.judge.prefers(offer.after, before=offer.before):
+            figures = f"{figures[:-1]}, which saves less than {self.margin:.0%} of what it replaces."
         return Refusal(rewrite=self.name, at=at, requirement=PRICE, reason=figures)
 
     def offer(self, graph: Graph, match: Match) -> Offer:
         """What it would change, by a rehearsal."""
-        region = graph.region(surroundings(graph, self.replaces(graph, match), steps=self.judge.around))
+        own = set(self.replaces(graph, match))
+        region = graph.region(surroundings(graph, own, steps=self.judge.around))
         before = self.judge.prices(region)
         edit = Edit(region)
         self.apply(edit, match)
         edit.sweep()
         old, new = self.judge.change(self.judge.prices(region), before=before)
-        return Offer(before=old, after=new)
+        replaced = self.judge.sum(price for node, price in before.items() if node in own)
+        return Offer(before=old, after=new, replaced=replaced)
 
 
 def surroundings(graph: Graph, nodes: Iterable[int], *, steps: int, most: int | None = None) -> set[int]:

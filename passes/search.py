@@ -14,6 +14,8 @@ The worklist applies what pays as it comes upon it. Two things it does not see b
   in the graph, so that the same rewrites at the same nodes are found there. Before, the whole sequence is
   rehearsed on a larger region, where every step that has a price has to apply again and the whole has to pay.
 
+What has to save a set part of the price is left out of both unless it does.
+
 A play is a run of the worklist on a copy of at most ``MOST`` nodes, without any lookahead of its own. Every
 application or bundle of them lowers the target's price of its region by the target's margin, and what was
 played in vain is not played again before something in its region has changed, nor, after ``ENOUGH`` times, in
@@ -152,7 +154,7 @@ class Search:
 
     def ahead(self, graph: Graph, step: Step) -> Sequence[Step]:
         """The steps that begin with one that does not pay and that pay together; none when there are none."""
-        if step.rewrite.name in self._given_up or not self._allows(step):
+        if step.rewrite.name in self._given_up or _has_to_pay_alone(step) or not self._allows(step):
             return ()
         nodes = surroundings(graph, step.replaced(graph), steps=HOPS, most=MOST)
         seen, key = look(graph, nodes), (step.rewrite.name, step.node)
@@ -186,6 +188,8 @@ class Search:
                     continue
                 rival = Step(rewrite, node, None).again(graph)
                 if rival is None or not self._allows(rival):
+                    continue
+                if _has_to_pay_alone(rival) and rewrite.refusal(graph, rival.match, at="") is not None:
                     continue
                 same = rewrite == step.rewrite and rival.replaced(graph) == wanted
                 if wanted & rival.replaced(graph) and not same:
@@ -261,6 +265,11 @@ def structure(graph: Graph, nodes: Iterable[int], *, root: int) -> tuple[object,
     return places[root], *(
         (graph.op(node), *map(read, graph.operands(node)), *map(made, graph.results(node))) for node in places
     )
+
+
+def _has_to_pay_alone(step: Step) -> bool:
+    """Whether a prediction for what the rewrite makes is worth too little to play it out with others."""
+    return isinstance(step.rewrite, PricedRewrite) and step.rewrite.margin > 0
 
 
 def _judge(step: Step) -> Target:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from convgraph.analysis.cost import (
     NOTHING,
     Cost,
-    Types,
-    node_cost,
+    node_costs,
     parameters,
     types_at_assumed_sizes,
     weight,
@@ -54,7 +53,7 @@ class Census:
 def census(graph: Graph) -> Census:
     """List a graph's operations with their types, parameters and cost."""
     types = types_at_assumed_sizes(graph)
-    layers = tuple(_layer(graph, node, types) for node in graph.compute_nodes())
+    layers = tuple(_layer(graph, node, cost) for node, cost in node_costs(graph, types=types).items())
     return Census(
         graph=graph.name,
         opset=graph.model.opset,
@@ -66,7 +65,7 @@ def census(graph: Graph) -> Census:
     )
 
 
-def _layer(graph: Graph, node: int, types: Types) -> Layer:
+def _layer(graph: Graph, node: int, cost: Cost) -> Layer:
     operands = graph.operands(node)
     tensors = (weight(graph, value) for value in {v for v in operands if v is not None})
     return Layer(
@@ -75,7 +74,7 @@ def _layer(graph: Graph, node: int, types: Types) -> Layer:
         operands=tuple(None if value is None else graph.type(value) for value in operands),
         results=tuple(graph.type(value) for value in graph.results(node)),
         parameters=sum(tensor.size for tensor in tensors if tensor is not None),
-        cost=node_cost(graph, node, types=types),
+        cost=cost,
     )
 
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from convgraph.analysis.at_load import computed_at_load
 from convgraph.analysis.infer import assumed_sizes, at_sizes, specialised
 from convgraph.errors import InvalidModel
 from convgraph.ir.graph import Graph, Value
@@ -62,8 +63,16 @@ _UNCOUNTED = frozenset(
 
 def graph_cost(graph: Graph) -> Cost:
     """The cost of running a graph once, at ``assumed_sizes`` where it leaves sizes open."""
-    types = types_at_assumed_sizes(graph)
-    return sum((node_cost(graph, node, types=types) for node in graph.compute_nodes()), NOTHING)
+    return sum(node_costs(graph, types=types_at_assumed_sizes(graph)).values(), NOTHING)
+
+
+def node_costs(graph: Graph, *, types: Types) -> dict[int, Cost]:
+    """The cost of running each node once; of one that is computed when the model is loaded, nothing."""
+    loaded = computed_at_load(graph)
+    return {
+        node: NOTHING if node in loaded else node_cost(graph, node, types=types)
+        for node in graph.compute_nodes()
+    }
 
 
 def node_cost(

@@ -9,7 +9,15 @@ from functools import cached_property
 from typing import ClassVar
 
 from convgraph.analysis.alike import once_for_alike
-from convgraph.analysis.cost import NOTHING, Cost, Types, graph_cost, node_cost, types_at_assumed_sizes
+from convgraph.analysis.cost import (
+    NOTHING,
+    Cost,
+    Types,
+    graph_cost,
+    node_cost,
+    node_costs,
+    types_at_assumed_sizes,
+)
 from convgraph.analysis.onnxruntime_cpu.predict import node_seconds
 from convgraph.analysis.onnxruntime_cpu.rates import Rates, committed
 from convgraph.errors import UnsupportedOp
@@ -29,12 +37,16 @@ class Target(ABC):
     """A device or runtime.
 
     ``nothing`` is its price for doing nothing; ``around`` is how many steps beyond some nodes it has to see
-    to price them.
+    to price them. ``is_timed`` says that its price is a time, so that it knows what more passes over memory
+    cost where there are fewer multiplications. ``threads`` are how many a model is to run on, None where that
+    is not said.
     """
 
     name: ClassVar[str]
     nothing: ClassVar[Price]
     around: ClassVar[int] = 0
+    is_timed: ClassVar[bool] = False
+    threads: int | None = None
 
     def cost(self, graph: Graph, nodes: Iterable[int] | None = None) -> Cost:
         """What running the graph, or these of its nodes, counts: MACs, then bytes of memory traffic."""
@@ -56,19 +68,20 @@ class Target(ABC):
 
     def price(self, graph: Graph) -> Price:
         """The price of running the graph once: the sum of its nodes'."""
-        return self._sum(self.prices(graph).values())
+        return self.sum(self.prices(graph).values())
 
     def change(self, after: Prices, *, before: Prices) -> tuple[Price, Price]:
         """The prices before and after, each in all, of those nodes whose price is not the same in both."""
         kept = {node for node, price in before.items() if after.get(node) == price}
         old, new = ([p for n, p in prices.items() if n not in kept] for prices in (before, after))
-        return self._sum(old), self._sum(new)
+        return self.sum(old), self.sum(new)
 
     def runs(self, op_type: str) -> bool:
         """Whether the target has this ONNX operator."""
         return True
 
-    def _sum(self, prices: Iterable[Price]) -> Price:
+    def sum(self, prices: Iterable[Price]) -> Price:
+        """The price of several things together."""
         return tuple(map(sum, zip(self.nothing, *prices, strict=True)))
 
 
@@ -101,9 +114,10 @@ class OnnxruntimeCpu(Target):
     name: ClassVar[str] = "onnxruntime-cpu"
     nothing: ClassVar[Price] = (0.0, 0, 0)
     around: ClassVar[int] = 1
+    is_timed: ClassVar[bool] = True
 
-    def __init__(self, rates: Rates | None = None) -> None:
-        self._measured = rates
+    def __init__(self, rates: Rates | None = None, *, threads: int | None = None) -> None:
+        self._measured, self.threads = rates, threads
         self._prices = once_for_alike(self._predicted)
 
     @cached_property
@@ -134,12 +148,13 @@ class OnnxruntimeCpu(Target):
 TARGETS: tuple[type[Target], ...] = (OnnxruntimeCpu, GenericTarget)
 
 
-def target_named(name: str, *, rates: Rates | None = None) -> Target:
+def target_named(name: str, *, rates: Rates | None = None, threads: int | None = None) -> Target:
     """The target with this name; ``rates`` are those of a machine, None those that come with convgraph.
 
+    ``threads`` are how many a model is to run on, where the target can make something of it.
     Raises UnsupportedOp, which lists the names there are, for any other name.
     """
-    known: dict[str, Target] = {t.name: t for t in (OnnxruntimeCpu(rates), GenericTarget())}
+    known: dict[str, Target] = {t.name: t for t in (OnnxruntimeCpu(rates, threads=threads), GenericTarget())}
     if name not in known:
         found, expected = "no target of this name", f"one of {', '.join(known)}"
         raise UnsupportedOp(f"target {name!r}", found=found, expected=expected)
@@ -153,5 +168,4 @@ def _counted(graph: Graph) -> Prices:
 
 def _counts(graph: Graph, types: Types) -> dict[int, Price]:
     """The MACs and bytes of each node."""
-    costs = ((node, node_cost(graph, node, types=types)) for node in graph.compute_nodes())
-    return {node: (cost.macs, cost.bytes) for node, cost in costs}
+    return {node: (cost.macs, cost.bytes) for node, cost in node_costs(graph, types=types).items()}

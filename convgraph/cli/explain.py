@@ -30,6 +30,7 @@ _COLUMNS = 110
 )
 @click.option("--target", default="onnxruntime-cpu", show_default=True, help="As in optimize.")
 @click.option("--calibrate", is_flag=True, help="As in optimize.")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="As in optimize.")
 @click.option("--without", type=names, metavar="OP,OP", help="As in optimize.")
 @click.option(
     "--report",
@@ -44,6 +45,7 @@ def command(
     level: str,
     target: str,
     calibrate: bool,
+    threads: int | None,
     without: tuple[str, ...] | None,
     report: str | None,
 ) -> int:
@@ -57,6 +59,7 @@ def command(
             level="clean" if level == "clean" else "exact",
             target=target,
             calibrate=calibrate,
+            threads=threads,
             without=without or (),
             dropped=() if report is None else _dropped(read_report(report)),
             progress=tell,

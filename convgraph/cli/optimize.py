@@ -45,6 +45,7 @@ class Flags:
     level: Literal["clean", "exact"]
     target: str
     calibrate: bool
+    threads: int | None
     passes: tuple[str, ...] | None
     skip: tuple[str, ...] | None
     without: tuple[str, ...] | None
@@ -97,6 +98,12 @@ class Flags:
     is_flag=True,
     help="Predict times by the rates of this machine, measured once, in a minute or two, and kept. "
     "[default: by a table that is the same everywhere]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads that the result will run on. [default: only what is a gain on any number]",
 )
 @click.option("--passes", type=names, metavar="A,B", help="Only these rewrites; none: a pure round trip.")
 @click.option("--skip", type=names, metavar="A,B", help="All rewrites but these.")
@@ -224,6 +231,7 @@ def _optimized(flags: Flags) -> OptimizeResult:
             level=flags.level,
             target=flags.target,
             calibrate=flags.calibrate,
+            threads=flags.threads,
             passes=flags.passes,
             skip=flags.skip or (),
             without=flags.without or (),

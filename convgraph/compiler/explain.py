@@ -111,11 +111,12 @@ def explain(
     level: Level = "exact",
     target: str = "onnxruntime-cpu",
     calibrate: bool = False,
+    threads: int | None = None,
     without: Sequence[str] = (),
     dropped: Sequence[Drop] = (),
     progress: Progress | None = None,
 ) -> Explanation:
-    """Run the pipeline of a level on a model for its Trace alone; ``calibrate``, ``without`` as in a run.
+    """Run the pipeline of a level on a model for its Trace alone; the options are those of a run.
 
     ``dropped`` are applications not to make, as in a run that found them at fault. ``progress`` is told how
     far a calibration is.
@@ -124,7 +125,7 @@ def explain(
     for an unknown target or operator.
     """
     graph = load(source)
-    device = target_for(target, calibrate=calibrate, progress=progress)
+    device = target_for(target, calibrate=calibrate, threads=threads, progress=progress)
     options = {"target": device, "size_limit": SIZE_LIMIT, **lent()}
     pipeline = select(level=level, passes=None, skip=(), options=options, without=without)
     _, trace = pipeline.run(graph, dropped=dropped)

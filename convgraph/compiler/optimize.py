@@ -33,6 +33,7 @@ def optimize(
     level: Level = "exact",
     target: str = "onnxruntime-cpu",
     calibrate: bool = False,
+    threads: int | None = None,
     passes: PassList | None = None,
     skip: Sequence[str] = (),
     without: Sequence[str] = (),
@@ -59,22 +60,21 @@ def optimize(
 ) -> OptimizeResult:
     """Rewrite a model into the same function with less work, and check that it is the same.
 
-    ``source`` is a path, bytes, a file object, a ModelProto, a Graph (left untouched) or ``"demo:NAME"``.
-    ``calibrate``: the target counts with rates measured here. ``passes`` and ``skip`` choose rewrites by
-    name, ``without`` operators to do without, ``stop_after`` the first N applications; ``size_limit`` (bytes)
-    bounds each folded constant. ``opset`` is the result's. ``input_shapes`` fixes shapes by input name,
-    ``inputs`` and ``outputs`` cut the graph. The result is compared with the model as read, in onnxruntime,
-    optimisations off, on ``trials`` seeded feeds or on ``feeds``, in ``verify_timeout`` seconds, of weights
-    over ``verify_memory`` bytes (None: what there is) by changed regions. The outcome is reported, not
-    raised; a rewrite at fault is looked for in as much time again, and left out, except with ``stop_after``.
-    ``power``: faults put in to be caught: a sample, all (``"full"``), none (``"off"``). ``custom_ops`` are
-    libraries of operators, ``max_error`` a budget for approximations, relative to each output's largest
-    value; ``rtol`` and ``atol`` are for the exact part. ``destination`` and ``external_data`` as in ``save``.
+    ``source`` is a path, bytes, a file object, a ModelProto, a Graph or ``"demo:NAME"``. ``calibrate``: with
+    the rates of this machine; ``threads`` it will run on (None: any). ``passes``, ``skip`` choose rewrites by
+    name, ``without`` is what to do without, ``stop_after`` the first N applications; ``size_limit`` (bytes)
+    bounds each folded constant. ``opset`` is the result's. ``input_shapes`` fixes shapes by name, ``inputs``
+    and ``outputs`` cut the graph. The result is compared with the model as read, in onnxruntime,
+    optimisations off, on ``trials`` seeded feeds or ``feeds``, in ``verify_timeout`` seconds, beyond
+    ``verify_memory`` bytes of weights by regions. The outcome is reported, not raised: a rewrite at fault is
+    left out, but for ``stop_after``. ``power``: how many faults are put in to be caught. ``custom_ops`` are
+    libraries of operators, ``max_error`` a budget for approximations, relative to each output's scale;
+    ``rtol``, ``atol`` are for the exact part. ``destination``, ``external_data`` as in ``save``.
 
     Raises InvalidModel, UnsupportedOp (unknown rewrite, operator, target), NotLowered and PassFailed.
     """
     clock = Clock(progress=progress)
-    device = target_for(target, calibrate=calibrate, progress=progress)
+    device = target_for(target, calibrate=calibrate, threads=threads, progress=progress)
     with clock.stage("import"), naming(source):
         edits = {"input_shapes": input_shapes, "inputs": inputs, "outputs": outputs}
         model = _Model.of(source, edits=edits, freeze_defaults=freeze_defaults, opset=opset)

@@ -122,6 +122,7 @@ class Check:
                 trials=trials,
                 slack=self.slack,
                 meaning=self.meaning,
+                further=self.models.further(),
             )
         return self._known
 

@@ -48,6 +48,7 @@ class Inside:
     seed: int
     deadline: float | None
     meaning: Meaning | None = None
+    further: Mapping[str, int] = field(default_factory=dict)
     _known: dict[tuple[str, ...], Judge] = field(default_factory=dict)
 
     @classmethod
@@ -77,6 +78,7 @@ class Inside:
             seed=seed,
             deadline=deadline,
             meaning=meaning,
+            further=pair.further(),
         )
 
     def judged(self, source: ModelSource, *, model: ModelProto) -> Iterator[Judged]:
@@ -118,6 +120,7 @@ class Inside:
                 runs=(RUNS, MANY_RUNS),
                 slack=_SLACK,
                 meaning=self.meaning,
+                further=self.further,
             )
         return self._known[portion]
 

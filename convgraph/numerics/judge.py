@@ -50,7 +50,7 @@ class Judge:
 
     ``runs`` are how many the noise is measured in: the next number where an error that may be roundings is
     more than the one before allows. ``slack`` times as much is allowed. ``meaning`` settles what may be
-    roundings.
+    roundings. ``further`` are weights that rewrites have declared to round more, which noise moves by more.
     """
 
     model: ModelSource
@@ -61,6 +61,7 @@ class Judge:
     runs: Sequence[int] = (RUNS, MANY_RUNS)
     slack: float = 1.0
     meaning: Meaning | None = None
+    further: Mapping[str, int] = field(default_factory=dict)
     _truth: dict[int, Truth] = field(default_factory=dict)
     _noise: dict[tuple[int, int], Noise] = field(default_factory=dict)
     _telling: dict[str, bool] = field(default_factory=dict)
@@ -169,7 +170,14 @@ class Judge:
         if (trial.number, runs) not in self._noise:
             # all trials at once while a moved model is open; one alone where more runs are asked for
             trials = self.trials if runs == self.runs[0] else [trial]
-            measured = measured_noise(self.model, trials, seed=self.seed, runs=runs, deadline=self.deadline)
+            measured = measured_noise(
+                self.model,
+                trials,
+                seed=self.seed,
+                runs=runs,
+                deadline=self.deadline,
+                further=self.further,
+            )
             self._noise |= {(t.number, runs): noise for t, noise in zip(trials, measured, strict=True)}
         return self._noise[trial.number, runs]
 

@@ -20,7 +20,8 @@ from convgraph.numerics.placed import folder_of
 from convgraph.numerics.session import ModelSource, TimedOut, Unverifiable
 from convgraph.numerics.structure import computed, named_tensors, nodes_within, read
 
-Move = Callable[[Array], Array]
+Move = Callable[[str, Array], Array]
+"""Makes other elements of a weight, given its name and its own."""
 
 _LARGE = 1 << 20  # bytes: smaller weights stay in the message
 _PAGE = 4096  # bytes: where runtimes can map a tensor from
@@ -70,7 +71,7 @@ def _written(
                 continue
             own = _fetched(tensor, beside)
             if name in weights:
-                own = numpy_helper.from_array(move(numpy_helper.to_array(own)), tensor.name)
+                own = numpy_helper.from_array(move(name, numpy_helper.to_array(own)), tensor.name)
             is_large = tensor.name == name and len(own.raw_data) >= _LARGE
             tensor.CopyFrom(_put(own, file) if is_large else own)
         if not file.tell():

@@ -3,7 +3,8 @@
 A network amplifies roundings, averages them out, or decides on them (a comparison, an argmax, a floor): by
 how much, no formula knows. So the reference is run again with its inputs and weights each moved to a
 neighbouring float or left, at random. A rewrite that only rounds differently cannot be asked to do better
-than that; one that is wrong differs by more, or in more places.
+than that; one that is wrong differs by more, or in more places. Weights of which a rewrite has declared that
+it rounds more (``convgraph.numerics.declared``) are moved by as many floats.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,16 +61,19 @@ def measured_noise(
     seed: int,
     runs: int = RUNS,
     deadline: float | None = None,
+    further: Mapping[str, int] | None = None,
 ) -> list[Noise]:
     """How far the results of each trial of a model move by one rounding of what it reads, in so many runs.
 
+    ``further`` are the weights, by name, to move by up to so many floats instead of one.
     What does not run when moved is not measured. Raises TimedOut past the deadline (``time.monotonic``), and
     Unverifiable when there is no room for it.
     """
     movements: list[dict[str, Errors]] = [{} for _ in trials]
     for number in range(runs):
         rng = np.random.default_rng([seed, number])
-        with with_moved_weights(source, move=partial(nudged, rng=rng), deadline=deadline) as model:
+        move = partial(_nudged_weight, rng=rng, further=further or {})
+        with with_moved_weights(source, move=move, deadline=deadline) as model:
             _run(model, trials, movements, rng=rng, deadline=deadline)
     return [Noise(known) for known in movements]
 
@@ -114,8 +118,12 @@ def _movements(
             yield place, errors(reference, found[place])
 
 
-def nudged(array: Array, *, rng: np.random.Generator) -> Array:
-    """Each element moved to the float above or below it, or left; zeros and what is no float stay."""
+def _nudged_weight(name: str, array: Array, *, rng: np.random.Generator, further: Mapping[str, int]) -> Array:
+    return nudged(array, rng=rng, floats=further.get(name, 1))
+
+
+def nudged(array: Array, *, rng: np.random.Generator, floats: int = 1) -> Array:
+    """Each element moved by up to so many ``floats`` up or down, at random; zeros and no floats stay."""
     if array.dtype.kind in "biucOSU" or not (kind := DataType.of(array.dtype)).is_float or kind.bits < 8:
         return array
     moved = np.array(array, order="C")
@@ -124,8 +132,7 @@ def nudged(array: Array, *, rng: np.random.Generator) -> Array:
         some = elements[start : start + _AT_ONCE]
         # Neighbours among floats of one sign are neighbours as integers.
         bits = some.view(f"i{some.itemsize}")
-        near = (
-            (bits + rng.integers(-1, 2, size=some.shape, dtype=np.int8)).astype(bits.dtype).view(some.dtype)
-        )
+        steps = rng.integers(-floats, floats + 1, size=some.shape, dtype=np.int8)
+        near = (bits + steps).astype(bits.dtype).view(some.dtype)
         np.copyto(some, near, where=(some != 0) & np.isfinite(some) & np.isfinite(near))
     return moved

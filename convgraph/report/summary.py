@@ -173,13 +173,14 @@ def processor() -> str | None:
 def _target(target: Target) -> dict[str, object]:
     """The target by name, and whose rates it counts with, where it has any."""
     if not isinstance(target, OnnxruntimeCpu):
-        return {"name": target.name, "rates": None, "machine": None, "onnxruntime": None}
+        return {"name": target.name, "rates": None, "machine": None, "onnxruntime": None, "threads": None}
     rates = target.rates
     return {
         "name": target.name,
         "rates": "committed" if rates == committed() else "measured",
         "machine": rates.machine,
         "onnxruntime": rates.runtime,
+        "threads": target.threads,
     }
 
 

@@ -2,9 +2,10 @@
 
     f(c₁, …, cₙ) -> c        c = f evaluated in float64, rounded once to the result's element type
 
-Exact up to that rounding. An operation convgraph has no meaning for is computed by the runtime, when one is
-handed in as ``runtime``. Results that would grow the model by more than ``size_limit`` bytes stay as they
-are: a ConstantOfShape of 187 bytes must not become 16 MB.
+Exact up to that rounding. What only spells the weights of convolutions with fewer numbers, as a product of
+smaller constants, stays: runtimes multiply it out when they load the model. An operation convgraph has no
+meaning for is computed by the runtime, when one is handed in as ``runtime``. Results that would grow the
+model by more than ``size_limit`` bytes stay as they are: 187 bytes of ConstantOfShape must not become 16 MB.
 """
 
 from dataclasses import dataclass
@@ -15,16 +16,14 @@ import numpy as np
 from convgraph.errors import ConvgraphError
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import (
-    Constant,
-    Input,
-    Op,
-    Opaque,
-)
+from convgraph.ir.ops import Constant, Convolution, Input, MatMul, Op, Opaque, Reshape
 from convgraph.ir.tensor import Array, DataType, Tensor, TensorType
 from convgraph.numerics.evaluate import evaluate_op
 from convgraph.passes.cleanup.repeatable import is_repeatable
 from convgraph.passes.rewrite import Rewrite, requirement
+
+_TRANSFORMS = ((16, 9), (36, 9))  # of 3×3 taps to the points of tiles (``transform_conv_into_winograd``)
+_WORTH = 1 << 10  # bytes: what is less is not worth an operation
 
 
 class Runtime(Protocol):
@@ -82,6 +81,16 @@ class FoldConstants(Rewrite[Computable]):
         return not (isinstance(op, Opaque) and op.op_type == "DequantizeLinear")
 
     @requirement
+    def kernels_are_not_stored_expanded(self, graph: Graph, m: Computable) -> bool:
+        """It is no kernel transform or outer product that makes weights of convolutions and nothing else."""
+        left = m.tensors[0] if isinstance(graph.op(m.node), MatMul) else None
+        if left is None or not (left.type.shape in _TRANSFORMS or left.type.dim(-1) == 1):
+            return True
+        given = sum(tensor.nbytes for tensor in m.tensors if tensor is not None)
+        grown = (graph.type(m.results[0]).nbytes or 0) - given
+        return grown < _WORTH or not _makes_weights(graph, m.results[0])
+
+    @requirement
     def its_meaning_is_known(self, graph: Graph, m: Computable) -> bool:
         """convgraph, or a runtime at hand, can compute it."""
         op = graph.op(m.node)
@@ -131,6 +140,16 @@ def _rounded(array: Array, kind: TensorType) -> Array:
     element = array.dtype if kind.dtype is DataType.UNDEFINED else kind.dtype.numpy
     with np.errstate(over="ignore", invalid="ignore"):  # overflowing to infinity is the type's way
         return array.astype(element, copy=False)
+
+
+def _makes_weights(graph: Graph, value: Value) -> bool:
+    """Whether a constant is read by convolutions alone, as a weight or bias, perhaps in another shape."""
+    uses = graph.readers(value)
+    inner = [use for use in uses if isinstance(graph.op(use.node), Reshape)]
+    if graph.is_output(value) or not uses or not all(_makes_weights(graph, Value(u.node, 0)) for u in inner):
+        return False
+    own = [use for use in uses if use not in inner]
+    return all(use.slot in (1, 2) and isinstance(graph.op(use.node), Convolution) for use in own)
 
 
 def _is_open(kind: TensorType) -> bool:

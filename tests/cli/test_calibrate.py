@@ -34,7 +34,7 @@ def test_the_report_says_which_rates_were_counted_with(cli: Cli, model: Path) ->
         told.append(json.loads(Path("run.json").read_text(encoding="utf-8"))["target"])
     here = {"machine": "this machine", "onnxruntime": "this runtime"}
     assert told[0]["rates"] == "committed"
-    assert told[1] == {"name": "onnxruntime-cpu", "rates": "measured", **here}
+    assert told[1] == {"name": "onnxruntime-cpu", "rates": "measured", "threads": None, **here}
 
 
 @pytest.mark.usefixtures("kept")

@@ -32,7 +32,7 @@ def model() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def doubled(array: Array) -> Array:
+def doubled(_: str, array: Array) -> Array:
     return array * 2
 
 

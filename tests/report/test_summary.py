@@ -140,9 +140,9 @@ MEASURED = Rates(block=16, table={"a": 1.0}, machine="a processor", runtime="a r
 @pytest.mark.parametrize(
     ("target", "told"),
     [
-        (GenericTarget(), ("generic", None, None, None)),
-        (OnnxruntimeCpu(), ("onnxruntime-cpu", "committed", committed().machine, committed().runtime)),
-        (OnnxruntimeCpu(MEASURED), ("onnxruntime-cpu", "measured", "a processor", "a runtime")),
+        (GenericTarget(), ("generic", None, None, None, None)),
+        (OnnxruntimeCpu(), ("onnxruntime-cpu", "committed", committed().machine, committed().runtime, None)),
+        (OnnxruntimeCpu(MEASURED, threads=2), ("onnxruntime-cpu", "measured", "a processor", "a runtime", 2)),
     ],
 )
 def test_whose_rates_a_run_counted_with(target: Target, told: tuple[str | None, ...]) -> None:

@@ -9,6 +9,7 @@ off the graphs that it writes.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from convgraph.analysis.at_load import computed_at_load
 from convgraph.analysis.cost import Types
 from convgraph.analysis.onnxruntime_cpu.progress import TO_CHANNELS_LAST, Progress
 from convgraph.ir.graph import Graph, Value
@@ -79,9 +80,11 @@ def planned(graph: Graph, types: Types, *, block: int) -> Plan:
     ``block`` is how many channels a block has, 1 where the runtime has no blocks. What control flow runs is
     not looked into.
     """
-    planner = _Planner(graph=graph, types=types, block=block)
+    planner = _Planner(graph=graph, types=types, block=block, loaded=computed_at_load(graph))
     for node in graph.compute_nodes():
-        if not planner.computed_at_load(node):
+        if node in planner.loaded:
+            planner.fused[node] = node
+        else:
             _RULES.get(type(graph.op(node)), _Planner.plainly)(planner, node)
     planner.read_plainly(*graph.outputs)
     return Plan(

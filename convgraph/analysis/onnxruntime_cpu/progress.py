@@ -4,11 +4,9 @@ from dataclasses import dataclass, field
 
 from convgraph.analysis.cost import Types
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Op, Opaque, Transpose
+from convgraph.ir.ops import Transpose
 
 TO_CHANNELS_LAST, TO_CHANNELS_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
-_SIZES = ("Shape", "Size")
-_RANDOM = ("Bernoulli", "Multinomial", "RandomNormalLike", "RandomUniformLike")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -16,12 +14,14 @@ class Progress:
     """What is known of the nodes seen so far, in topological order.
 
     ``maker`` has, for each value that a product's last step makes, the product's node; ``inside`` the values
-    that lie in blocks. ``entered`` and ``left`` are ordered sets.
+    that lie in blocks, ``loaded`` the nodes computed when the model is loaded. ``entered`` and ``left`` are
+    ordered sets.
     """
 
     graph: Graph
     types: Types
     block: int
+    loaded: frozenset[int]
     fused: dict[int, int] = field(default_factory=dict)
     blocked: set[int] = field(default_factory=set)
     entered: dict[Value, None] = field(default_factory=dict)
@@ -32,27 +32,14 @@ class Progress:
     summed: set[int] = field(default_factory=set)
     apart: set[int] = field(default_factory=set)
     same: dict[Value, Value] = field(default_factory=dict)
-    loaded: set[Value] = field(default_factory=set)
     steps: dict[int, list[int]] = field(default_factory=dict)
     weights: set[Value] = field(default_factory=set)
 
     # ---- what rules are made of ----
 
-    def computed_at_load(self, node: int) -> bool:
-        """Whether a node's results follow from constants, or from sizes; they are constants from here on."""
-        op, values = self.graph.op(node), self.values(node)
-        if isinstance(op, Opaque) and op.op_type in _SIZES:
-            known = self.graph.type(values[0]).static_shape is not None
-        else:
-            known = bool(values) and all(self.is_constant(v) for v in values) and not _is_random(op)
-        if known:
-            self.fused[node] = node
-            self.loaded.update(self.graph.results(node))
-        return known
-
     def is_constant(self, value: Value | None) -> bool:
         """Whether a value is the same in each run."""
-        return value in self.loaded or self.graph.constant(value) is not None
+        return value is not None and (value.node in self.loaded or self.graph.constant(value) is not None)
 
     def values(self, node: int) -> list[Value]:
         """The operands of a node that it has, each as the value it is at run time."""
@@ -105,8 +92,3 @@ class Progress:
         """Whether a value is made by turning the axes of another in this way."""
         op = self.graph.producer(value)
         return isinstance(op, Transpose) and op.perm == perm
-
-
-def _is_random(op: Op) -> bool:
-    """Whether an operation may give another result each time, or runs what is not ONNX's."""
-    return isinstance(op, Opaque) and (bool(op.domain) or bool(op.subgraphs) or op.op_type in _RANDOM)

@@ -27,19 +27,21 @@ from convgraph.report.summary import processor
 ROUNDS = 3
 
 
-def target_for(name: str, *, calibrate: bool, progress: Progress | None = None) -> Target:
-    """The target with this name; to ``calibrate`` it, counting with the rates of this machine.
+def target_for(
+    name: str, *, calibrate: bool, threads: int | None = None, progress: Progress | None = None
+) -> Target:
+    """The target with this name, for so many threads; to ``calibrate`` it, with the rates of this machine.
 
     Those come as ``rates_here`` has them. Raises UnsupportedOp for a name that no target has, and for one to
     calibrate that counts with no rates.
     """
-    target = target_named(name)
+    target = target_named(name, threads=threads)
     if not calibrate:
         return target
     if not isinstance(target, OnnxruntimeCpu):
         expected = f"{OnnxruntimeCpu.name}, or no calibration"
         raise UnsupportedOp(f"target {name!r}", found="nothing to measure", expected=expected)
-    return target_named(name, rates=rates_here(progress=progress))
+    return target_named(name, rates=rates_here(progress=progress), threads=threads)
 
 
 def rates_here(*, progress: Progress | None = None) -> Rates:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+import pytest
 from laws.draw import Draw
 
 from convgraph.compiler.runtime import NodeRuntime
@@ -10,6 +11,8 @@ from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Add, Conv, Dropout, Exp, Expand, MatMul, Mul, Neg, Op, Reshape, Transpose
 from convgraph.ir.tensor import Array
+from convgraph.passes import Pipeline
+from convgraph.passes.cleanup.fold_constants import FoldConstants
 
 OPTIONS = {"size_limit": 256, "runtime": NodeRuntime()}
 
@@ -116,7 +119,27 @@ def far_reaching(draw: Draw) -> Graph:
     return of_constants(far, draw.weight(1, 1, 4, 5), draw.weight(1, 1, 3, 2))
 
 
+def kernel(
+    draw: Draw, *, left: tuple[int, int], columns: int, elsewhere: bool = False, slot: int = 1
+) -> Graph:
+    """A weight (or bias) made of two matrices for 4 channels, read ``elsewhere`` or not."""
+    b = GraphBuilder("g", opset=17)
+    x = b.input("x", shape=("N", 4, 5, 5))
+    right = b.constant(draw.weight(left[1], columns))
+    product, filters = b.add(MatMul(), b.constant(draw.weight(*left)), right, name="p"), left[0] * columns
+    weight = b.add(Reshape(), product, b.constant(np.array([filters // 4, 4, 1, 1] if slot == 1 else [-1])))
+    if slot == 1:
+        b.output(b.add(Conv.of(2), x, weight), name="y")
+    else:
+        b.output(b.add(Conv.of(2), x, b.constant(draw.weight(filters, 4, 1, 1)), weight), name="y")
+    if elsewhere:
+        b.output(b.add(Exp(), weight), name="z")
+    return b.build()
+
+
 EXAMPLES = {
+    "a weight of low rank": lambda draw: kernel(draw, left=(32, 3), columns=4),
+    "a small outer product": lambda draw: kernel(draw, left=(5, 1), columns=8),
     "sum": lambda draw: of_constants(Add(), draw.weight(3, 1, 1), draw.weight(1, 3, 1, 1)),
     "product of matrices": lambda draw: of_constants(MatMul(), draw.weight(3, 1, 2), draw.weight(2, 1)),
     "reshape": lambda draw: of_constants(Reshape(), draw.weight(3), np.array([1, 3, 1, 1])),
@@ -129,7 +152,20 @@ EXAMPLES = {
 NEAR_MISSES = {
     "it_always_computes_the_same": [random, training_dropout],
     "quantised_data_stays_quantised": [stored_quantised],
+    "kernels_are_not_stored_expanded": [
+        lambda draw: kernel(draw, left=(64, 1), columns=16),
+        lambda draw: kernel(draw, left=(64, 1), columns=16, slot=2),
+        lambda draw: kernel(draw, left=(16, 9), columns=64),
+        lambda draw: kernel(draw, left=(36, 9), columns=32),
+    ],
     "its_meaning_is_known": [custom],
     "the_model_grows_within_the_limit": [bomb],
     "it_can_be_computed": [not_implemented, far_reaching],
 }
+
+
+@pytest.mark.parametrize(("elsewhere", "folded"), [(False, 0), (True, 2)])
+def test_what_is_read_elsewhere_is_multiplied_out(elsewhere: bool, folded: int) -> None:
+    graph = kernel(Draw(dyadic=True), left=(64, 1), columns=16, elsewhere=elsewhere)
+    _, trace = Pipeline([FoldConstants()]).run(graph)
+    assert len([done for done in trace.applications if done.at != "z"]) == folded
