@@ -255,6 +255,7 @@ GRAPHS: Mapping[str, Typical] = {
     "compose-average-pool-into-conv": lambda n: n.add(
         AveragePool.of([2, 2], strides=2), n.conv(n.image(64, 28), 64)
     ),
+    "transform-conv-into-winograd": lambda n: n.conv(n.conv(n.image(256, 28), 256), 256),
     "move-monotone-after-max-pool": lambda n: n.add(
         MaxPool.of([2, 2], strides=2), n.add(Tanh(), n.image(128, 56))
     ),

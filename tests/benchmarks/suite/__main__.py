@@ -6,7 +6,8 @@ torch, optimized by each tool, and all files are run in turns in onnxruntime, al
 thread and on two; in OpenVINO, the original and the result of ``--level exact``. A ratio is how many times as
 fast as the original a file is: the median of the rounds and its 95 % interval. "MACs allow" is the ratio if
 nothing but multiplications took time; "error" is relative to an output's largest value, with the part of
-the tolerance that convgraph's verification found used.
+the tolerance that convgraph's verification found used. "for 1 thread" is what ``--threads 1`` makes of a
+model, "no Winograd" the result without Winograd's convolutions, each on one thread.
 
 Each model is measured once and its results kept in the folder ``--work``: a run that was interrupted goes on
 where it stood, ``--again`` measures anew. ``--record`` writes what is there for the models of the suite to
@@ -27,11 +28,11 @@ from benchmarks.suite import results
 from benchmarks.suite.apart import StepFailed, apart
 from benchmarks.suite.results import ONE, OPENVINO, TWO, Entry, Outcome
 from benchmarks.suite.stored import put
-from benchmarks.suite.variants import EXACT, MAKERS, ORIGINAL, Made, folder_of, made
+from benchmarks.suite.variants import DIRECT, EXACT, MAKERS, ORIGINAL, SINGLE, Made, folder_of, made
 
 README = Path(__file__).parents[3] / "README.md"
 MARKED = re.compile(r"(?<=<!-- suite -->\n).*?(?=<!-- end of suite -->)", re.DOTALL)
-DEFAULT = ("onnxsim", "onnxslim", "clean", EXACT)
+DEFAULT = ("onnxsim", "onnxslim", "clean", SINGLE, DIRECT, EXACT)
 THREADS = {1: ONE, 2: TWO}
 
 

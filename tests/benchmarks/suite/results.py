@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.suite.stored import put
-from benchmarks.suite.variants import EXACT, ORIGINAL
+from benchmarks.suite.variants import DIRECT, EXACT, ORIGINAL, SINGLE
 
 RECORD = Path(__file__).parent.parent / "results" / "suite.json"
 ONE, TWO, OPENVINO = "1 thread", "2 threads", "OpenVINO"
 PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxscript", "onnxsim", "onnxslim", "openvino", "torch")
 RIVALS = ("onnxsim", "onnxslim")
+OTHERS = (SINGLE, DIRECT, *RIVALS)
 DIGITS = 4  # of every figure that is kept
 
 Ratio = tuple[float, float, float]
@@ -131,6 +132,8 @@ HEADS = (
     "MACs allow",
     ONE,
     TWO,
+    "for 1 thread",
+    "no Winograd",
     *RIVALS,
     OPENVINO,
     "error",
@@ -155,8 +158,8 @@ def header() -> list[str]:
 def row(one: Entry) -> str:
     """The line of a model."""
     speeds = [_speed(one.ratio(setting)) for setting in (ONE, TWO)]
-    rivals = [_short(one, ONE, rival) for rival in RIVALS]
-    return _line([one.name, *_macs(one), *speeds, *rivals, _short(one, OPENVINO, EXACT), _error(one)])
+    others = [_short(one, ONE, variant) for variant in OTHERS]
+    return _line([one.name, *_macs(one), *speeds, *others, _short(one, OPENVINO, EXACT), _error(one)])
 
 
 def _macs(one: Entry) -> list[str]:
@@ -172,7 +175,7 @@ def means(entries: Iterable[Entry]) -> str:
     every = list(entries)
     columns = [
         *([one.ratio(setting) for one in every] for setting in (ONE, TWO)),
-        *([one.ratio(ONE, rival) for one in every] for rival in RIVALS),
+        *([one.ratio(ONE, variant) for one in every] for variant in OTHERS),
         [one.ratio(OPENVINO) for one in every],
     ]
     found = [[ratio[0] for ratio in column if ratio is not None] for column in columns]

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -49,9 +49,18 @@ def export(name: str, target: str) -> Answer:
     return {}
 
 
-def optimized(source: str, target: str, level: Literal["clean", "exact"]) -> Answer:
-    """Run convgraph: what it did, how long that took and, of the level that is shown, its verification."""
-    result = cg.optimize(source, level=level, destination=target, verify=level == "exact", power="off")
+def optimized(
+    source: str,
+    target: str,
+    level: Literal["clean", "exact"],
+    threads: int | None = None,
+    skip: Sequence[str] = (),
+    *,
+    verify: bool = False,
+) -> Answer:
+    """Run convgraph: what it did, how long that took and, of the variant that is shown, its verification."""
+    options = {"level": level, "threads": threads, "skip": skip, "verify": verify, "power": "off"}
+    result = cg.optimize(source, destination=target, **options)
     result.ready.settle()
     applied = Counter(done.rewrite for done in result.trace.applications)
     return {

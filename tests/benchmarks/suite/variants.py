@@ -11,6 +11,7 @@ from benchmarks.suite.apart import StepFailed, apart
 from benchmarks.suite.stored import is_newer, put
 
 ORIGINAL, EXACT = "original", "exact"
+SINGLE, DIRECT = "single", "direct"  # exact for one thread; exact without Winograd's convolutions
 MODELS = Path(__file__).parent / "models"
 
 MAKERS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
@@ -19,7 +20,9 @@ MAKERS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
         "onnxslim": ("rival", {"tool": "onnxslim"}),
         "onnxscript": ("rival", {"tool": "onnxscript"}),
         "clean": ("optimized", {"level": "clean"}),
-        EXACT: ("optimized", {"level": "exact"}),
+        EXACT: ("optimized", {"level": "exact", "verify": True}),
+        SINGLE: ("optimized", {"level": "exact", "threads": 1}),
+        DIRECT: ("optimized", {"level": "exact", "skip": ["transform-conv-into-winograd"]}),
     }
 )
 """The step that makes a variant, and what it is told."""
