@@ -156,12 +156,14 @@ class Rewrite(ABC, Generic[Match]):
 class Offer:
     """What a priced rewrite would change: what costs ``before`` on the target now, and what ``after`` it.
 
-    ``replaced`` is the part of what it costs now that is not only priced otherwise, but gone.
+    ``replaced`` is the part of what it costs now that is not only priced otherwise, but gone; ``least`` the
+    part of that to be saved at least.
     """
 
     before: Price
     after: Price
     replaced: Price
+    least: float = 0.0
 
     @property
     def saving(self) -> Price:
@@ -198,12 +200,12 @@ class PricedRewrite(Rewrite[Match]):
         """The target that prices it."""
         return self.target or GenericTarget()
 
-    @property
-    def margin(self) -> float:
+    def margin(self, match: Match) -> float:
         """The part of the price of what it replaces that it has to save by itself; 0 where any gain will do.
 
         For what is made of operations whose predictions are far off, or that more threads make no faster.
         """
+        del match
         return 0.0
 
     @property
@@ -213,7 +215,7 @@ class PricedRewrite(Rewrite[Match]):
 
     def pays(self, offer: Offer) -> bool:
         """Whether the target takes an offer."""
-        is_clear = not self.margin or offer.saving[0] >= self.margin * offer.replaced[0]
+        is_clear = not offer.least or offer.saving[0] >= offer.least * offer.replaced[0]
         return is_clear and self.judge.prefers(offer.after, before=offer.before)
 
     def too_dear(self, graph: Graph, match: Match, *, at: str) -> Refusal | None:
@@ -223,8 +225,8 @@ class PricedRewrite(Rewrite[Match]):
             return None
         says, reason = self.judge.says, _reason(type(self), PRICE).removesuffix(".")
         figures = f"{reason}: {says(offer.before)} now, {says(offer.after)} after it."
-        if self.margin and self.judge.prefers(offer.after, before=offer.before):
-            figures = f"{figures[:-1]}, which saves less than {self.margin:.0%} of what it replaces."
+        if offer.least and self.judge.prefers(offer.after, before=offer.before):
+            figures = f"{figures[:-1]}, which saves less than {offer.least:.0%} of what it replaces."
         return Refusal(rewrite=self.name, at=at, requirement=PRICE, reason=figures)
 
     def offer(self, graph: Graph, match: Match) -> Offer:
@@ -237,7 +239,7 @@ class PricedRewrite(Rewrite[Match]):
         edit.sweep()
         old, new = self.judge.change(self.judge.prices(region), before=before)
         replaced = self.judge.sum(price for node, price in before.items() if node in own)
-        return Offer(before=old, after=new, replaced=replaced)
+        return Offer(before=old, after=new, replaced=replaced, least=self.margin(match))
 
 
 def surroundings(graph: Graph, nodes: Iterable[int], *, steps: int, most: int | None = None) -> set[int]:

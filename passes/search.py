@@ -269,7 +269,7 @@ def structure(graph: Graph, nodes: Iterable[int], *, root: int) -> tuple[object,
 
 def _has_to_pay_alone(step: Step) -> bool:
     """Whether a prediction for what the rewrite makes is worth too little to play it out with others."""
-    return isinstance(step.rewrite, PricedRewrite) and step.rewrite.margin > 0
+    return isinstance(step.rewrite, PricedRewrite) and step.rewrite.margin(step.match) > 0
 
 
 def _judge(step: Step) -> Target:

@@ -2,7 +2,7 @@
 
 A kernel that is transformed into Winograd's form (``convgraph.passes.algebra.transform_conv_into_winograd``)
 multiplies sums of pixels with sums of taps, that cancel afterwards: it errs as the convolution would with
-taps some floats beside their own. As many as ``FLOATS`` says, by the number of points of a tile, as measured
+taps some floats beside their own. As many as ``FLOATS`` says, as measured
 on channels from 16 to 512 and images from 7 × 7 to 224 × 224, normal, sparse and constant. So when the
 original's noise is measured, the taps that became part of such a kernel are moved by so many floats instead
 of one: what this does to the outputs is what the rewrite may do to them, and no other layer is given more.
@@ -15,10 +15,9 @@ from onnx import ModelProto, NodeProto
 
 from convgraph.numerics.structure import named_tensors
 
-FLOATS: Mapping[int, int] = {16: 8, 36: 32}
-"""By the number of points of a two-dimensional tile, how many floats beside its own a tap may seem to be."""
+FLOATS: Mapping[tuple[int, ...], int] = {(16, 9): 8, (36, 9): 32, (6, 3): 8}
+"""How many floats beside its own a tap may seem to be, by the numbers of a transform's points and of taps."""
 
-_TAPS = 9
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
 
 
@@ -32,12 +31,12 @@ def moved_further(old: ModelProto, new: ModelProto) -> dict[str, int]:
     known = {name for tensor, name in named_tensors(old) if name}
     kept = {*after, *(i.name for i in new.graph.input)}
     floats: dict[str, int] = {}
-    for conv, points in _transformed(new, after):
+    for conv, more in _transformed(new, after):
         if not before.keys().isdisjoint(conv.output):
             continue  # it was one before
         ends = _first_after(conv, new, names=before)
         names = known & _weights_between(ends, before, until=kept)
-        floats |= {name: max(FLOATS[points], floats.get(name, 0)) for name in names}
+        floats |= {name: max(more, floats.get(name, 0)) for name in names}
     return floats
 
 
@@ -48,7 +47,7 @@ def _made(model: ModelProto) -> dict[str, NodeProto]:
 
 
 def _transformed(model: ModelProto, made: Mapping[str, NodeProto]) -> Iterator[tuple[NodeProto, int]]:
-    """The convolutions whose weight is made by a transform of 3×3 taps, and its number of points."""
+    """The convolutions whose weight is made by a transform of taps, and how many floats these may be off."""
     shapes = {name: tuple(tensor.dims) for tensor, name in named_tensors(model) if name}
     for node in model.graph.node:
         weight = made.get(node.input[1]) if node.op_type == "Conv" else None
@@ -56,9 +55,9 @@ def _transformed(model: ModelProto, made: Mapping[str, NodeProto]) -> Iterator[t
             weight = made.get(weight.input[0])
         if weight is None or weight.op_type != "MatMul":
             continue
-        points, *taps = shapes.get(weight.input[0], (0,))
-        if points in FLOATS and taps == [_TAPS]:
-            yield node, points
+        sizes = shapes.get(weight.input[0], ())
+        if sizes in FLOATS:
+            yield node, FLOATS[sizes]
 
 
 def _first_after(node: NodeProto, model: ModelProto, *, names: Collection[str]) -> list[str]:

@@ -22,7 +22,7 @@ from convgraph.numerics.evaluate import evaluate_op
 from convgraph.passes.cleanup.repeatable import is_repeatable
 from convgraph.passes.rewrite import Rewrite, requirement
 
-_TRANSFORMS = ((16, 9), (36, 9))  # of 3×3 taps to the points of tiles (``transform_conv_into_winograd``)
+_TRANSFORMS = ((16, 9), (36, 9), (6, 3))  # of taps to the points of tiles (``transform_conv_into_winograd``)
 _WORTH = 1 << 10  # bytes: what is less is not worth an operation
 
 
