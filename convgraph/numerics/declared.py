@@ -2,10 +2,12 @@
 
 A kernel that is transformed into Winograd's form (``convgraph.passes.algebra.transform_conv_into_winograd``)
 multiplies sums of pixels with sums of taps, that cancel afterwards: it errs as the convolution would with
-taps some floats beside their own. As many as ``FLOATS`` says, as measured
-on channels from 16 to 512 and images from 7 × 7 to 224 × 224, normal, sparse and constant. So when the
-original's noise is measured, the taps that became part of such a kernel are moved by so many floats instead
-of one: what this does to the outputs is what the rewrite may do to them, and no other layer is given more.
+taps some floats beside their own, as many as ``FLOATS`` says. So when the original's noise is measured, the
+taps that became part of such a kernel are moved by so many floats instead of one: what this does to the
+outputs is what the rewrite may do to them, and no other layer is given more.
+
+It also errs where a tile has pixels that the convolution itself does not meet, as beside an impulse: moved
+taps do not move that, and such a result may be called different.
 """
 
 from collections import defaultdict

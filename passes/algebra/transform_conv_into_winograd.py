@@ -102,14 +102,9 @@ class TransformConvIntoWinograd(PricedRewrite[TiledConv]):
         """A convolution of all channels, its kernel 3×3, that moves pixel by pixel, not in half precision."""
         op, weight = convolution(graph, node), graph.operand(node, 1)
         assert weight is not None
-        steps = (*op.strides, *op.dilations, op.group)
-        if (
-            not self.can_be_judged
-            or set(steps) != {1}
-            or (graph.type(weight).shape or ())[2:] != (_TAPS, _TAPS)
-        ):
-            return None
-        return TiledConv(conv=node, tile=self.tile)
+        steps, kind = {*op.strides, *op.dilations, op.group}, graph.type(weight)
+        fits = steps == {1} and (kind.shape or ())[2:] == (_TAPS, _TAPS) and kind.dtype in _PRECISE
+        return TiledConv(conv=node, tile=self.tile) if fits and self.can_be_judged else None
 
     @requirement
     def the_weights_are_constant(self, graph: Graph, m: TiledConv) -> bool:
@@ -242,7 +237,7 @@ def _along(edit: Edit, x: Value, axis: _Axis, *, number: int, channels: int) -> 
     return edit.add(Concat(axis=1), *made)
 
 
-def _products(edit: Edit, node: int, tiles: Value, bias: Value | None, axes: Sequence[_Axis]) -> Value:
+def _products(edit: Edit, node: int, tiles: Value, bias: Value | None, axes: list[_Axis]) -> Value:
     """A convolution in a group for each point: (N, points·C, tiles) -> (N, points·K, tiles)."""
     value, weight = constant_weight(edit.graph, node)
     (filters, channels), turned = weight.shape[:2], [axis for axis in axes if axis.is_turned]
@@ -254,7 +249,8 @@ def _products(edit: Edit, node: int, tiles: Value, bias: Value | None, axes: Seq
     operands = [_spelled(edit, left, taps, (points * filters, channels, *kernel))]
     if bias is not None:
         operands.append(_spread(edit, bias, turned))
-    pads = [0 if axis.is_turned else pad for end in (1, 2) for axis in axes for pad in (axis[end],)]
+    outside = [*(axis.begin for axis in axes), *(axis.end for axis in axes)]
+    pads = [0 if axis.is_turned else pad for axis, pad in zip(2 * axes, outside, strict=True)]
     return edit.add(Conv.of(2, pads=pads, group=points), tiles, *operands, like=node)
 
 

@@ -102,3 +102,5 @@ def test_backend_models(name: str) -> None:
         assert output.tobytes() == again.tobytes()
     assert not optimize(result.proto, verify=False).changed
     assert len(serialised(result.proto)) <= LARGER * len(serialised(model))
+    direct = optimize(model, skip=["transform-conv-into-winograd"], verify=False)
+    assert len(serialised(direct.proto)) <= len(serialised(model))
