@@ -122,7 +122,7 @@ class Check:
                 trials=trials,
                 slack=self.slack,
                 meaning=self.meaning,
-                further=self.models.further(),
+                declared=self.models.declared(),
             )
         return self._known
 

@@ -1,45 +1,120 @@
 """What rewrites that round more than what they replace declare, and how it is propagated.
 
 A kernel that is transformed into Winograd's form (``convgraph.passes.algebra.transform_conv_into_winograd``)
-multiplies sums of pixels with sums of taps, that cancel afterwards: it errs as the convolution would with
-taps some floats beside their own, as many as ``FLOATS`` says. So when the original's noise is measured, the
-taps that became part of such a kernel are moved by so many floats instead of one: what this does to the
-outputs is what the rewrite may do to them, and no other layer is given more.
+multiplies sums of pixels with sums of taps, that cancel afterwards. It errs as the convolution would
 
-It also errs where a tile has pixels that the convolution itself does not meet, as beside an impulse: moved
-taps do not move that, and such a result may be called different.
+* with taps some floats beside their own, as many as ``FLOATS`` says, and
+* with something of the results around each result: a pixel of the tile that the result does not depend on
+  leaves a rounding behind, which shows beside an impulse.
+
+So when the original's noise is measured, the taps that became part of such a kernel are moved by so many
+floats instead of one, and what the convolutions of such taps result in seeps into its surroundings: what this
+does to the outputs is what the rewrite may do to them, and no other layer is given more.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
-from onnx import ModelProto, NodeProto
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from convgraph.numerics.structure import named_tensors
 
-FLOATS: Mapping[tuple[int, ...], int] = {(16, 9): 8, (36, 9): 32, (6, 3): 8}
+FLOATS: Mapping[tuple[int, ...], int] = {(16, 9): 16, (36, 9): 32, (6, 3): 16}
 """How many floats beside its own a tap may seem to be, by the numbers of a transform's points and of taps."""
 
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
+_SEEDS = 1 << 24  # floats that are whole numbers
+_AROUND = 7  # pixels: across a tile of 4 × 4 outputs, of an image that is upsampled by 2 afterwards
 
 
-def moved_further(old: ModelProto, new: ModelProto) -> dict[str, int]:
-    """The weights of ``old`` that are in transformed kernels of ``new``, and how many floats to move each.
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What may err by more than one rounding.
+
+    ``weights`` are moved by so many floats, each; of ``results``, which convolutions compute, so much seeps
+    into their surroundings, as a part of the largest there.
+    """
+
+    weights: Mapping[str, int] = field(default_factory=dict)
+    results: Mapping[str, float] = field(default_factory=dict)
+
+    def seep(self, model: ModelProto, *, rng: np.random.Generator) -> None:
+        """Let the results of a message seep into their surroundings, at random, when it is run."""
+        if not self.results:
+            return
+        nodes = [more for node in model.graph.node for more in self._seeping(node, rng)]
+        model.graph.ClearField("node")
+        model.graph.node.extend(nodes)
+
+    def _seeping(self, node: NodeProto, rng: np.random.Generator) -> Iterator[NodeProto]:
+        """A convolution, then what is added to it before its bias is; any other node alone."""
+        part = self.results.get(node.output[0]) if node.op_type in _CONVOLUTIONS and node.output else None
+        axes = _axes(node)
+        if part is None or not axes:
+            yield node
+            return
+        result, bias = node.output[0], [*node.input[2:], ""][0]
+        size, bare, seeped, shape = (f"{result} {word}" for word in ("size", "bare", "seeped", "bias shape"))
+        node.output[0] = bare
+        del node.input[2:]
+        yield node
+        yield helper.make_node("Abs", [bare], [f"{size} 0"])
+        for axis in range(axes):  # one axis after the other: all at once is a pass for each pixel around
+            window = [1 + 2 * _AROUND * (axis == other) for other in range(axes)]
+            pads = [_AROUND * (axis == other) for other in range(axes)] * 2
+            before, after = [f"{size} {axis}"], [f"{size} {axis + 1}"]
+            yield helper.make_node("MaxPool", before, after, kernel_shape=window, pads=pads)
+        seed = float(rng.integers(_SEEDS))
+        yield helper.make_node(
+            "RandomUniformLike", [bare], [f"{result} part"], low=-part, high=part, seed=seed
+        )
+        yield helper.make_node("Mul", [f"{size} {axes}", f"{result} part"], [f"{result} more"])
+        yield helper.make_node("Add", [bare, f"{result} more"], [seeped if bias else result])
+        if bias:
+            sizes = helper.make_tensor("", TensorProto.INT64, [2 + axes], [1, -1, *[1] * axes])
+            yield helper.make_node("Constant", [], [shape], value=sizes)
+            yield helper.make_node("Reshape", [bias, shape], [f"{result} bias"])
+            yield helper.make_node("Add", [seeped, f"{result} bias"], [result])
+
+
+def _axes(node: NodeProto) -> int:
+    """How many spatial axes a convolution says that it has; 0 where it leaves that to its weight."""
+    sizes = {a.name: len(a.ints) for a in node.attribute}
+    said = (sizes.get("kernel_shape", 0), sizes.get("strides", 0), sizes.get("pads", 0) // 2)
+    return max(*said, sizes.get("dilations", 0))
+
+
+def declared(old: ModelProto, new: ModelProto) -> Declared:
+    """What may err more in ``new`` than in ``old``, by its names in ``old``.
 
     A kernel stands for all convolutions of ``old`` between the first value after it and those before it that
     both models have by name.
     """
     before, after = _made(old), _made(new)
-    known = {name for tensor, name in named_tensors(old) if name}
+    types = {name: tensor.data_type for tensor, name in named_tensors(old) if name}
     kept = {*after, *(i.name for i in new.graph.input)}
     floats: dict[str, int] = {}
+    parts: dict[str, float] = {}
     for conv, more in _transformed(new, after):
         if not before.keys().isdisjoint(conv.output):
             continue  # it was one before
-        ends = _first_after(conv, new, names=before)
-        names = known & _weights_between(ends, before, until=kept)
-        floats |= {name: max(more, floats.get(name, 0)) for name in names}
-    return floats
+        convolutions = _convolutions_between(_first_after(conv, new, names=before), before, until=kept)
+        for convolution in convolutions:
+            weight = convolution.input[1]
+            names = {weight, *(n for node in _upwards([weight], before, until=()) for n in node.input)}
+            known = names & types.keys()
+            floats |= {name: max(more, floats.get(name, 0)) for name in known}
+            part = more * max((_rounding(types[name]) for name in known), default=0.0)
+            parts[convolution.output[0]] = max(part, parts.get(convolution.output[0], 0.0))
+    return Declared(floats, parts)
+
+
+def _rounding(data_type: int) -> float:
+    """The largest relative error of one rounding to an element type; 0 for no float of numpy's."""
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(data_type))
+    return float(np.finfo(dtype).eps) / 2 if dtype.kind == "f" else 0.0
 
 
 def _made(model: ModelProto) -> dict[str, NodeProto]:
@@ -81,12 +156,11 @@ def _first_after(node: NodeProto, model: ModelProto, *, names: Collection[str]) 
     return found
 
 
-def _weights_between(
+def _convolutions_between(
     ends: Iterable[str], made: Mapping[str, NodeProto], *, until: Collection[str]
-) -> set[str]:
-    """All that the weights follow from of the convolutions that make values from others of these names."""
-    weights = {n.input[1] for n in _upwards(ends, made, until=until) if n.op_type in _CONVOLUTIONS}
-    return weights.union(*(node.input for node in _upwards(weights, made, until=())))
+) -> list[NodeProto]:
+    """The convolutions that make values from others of these names."""
+    return [node for node in _upwards(ends, made, until=until) if node.op_type in _CONVOLUTIONS]
 
 
 def _upwards(

@@ -13,6 +13,7 @@ from onnx import ModelProto
 
 from convgraph.ir.tensor import Array, TensorType
 from convgraph.numerics.boundaries import Side, boundaries
+from convgraph.numerics.declared import Declared
 from convgraph.numerics.deviation import is_finite
 from convgraph.numerics.judge import Judge, Judged, first_disagreement
 from convgraph.numerics.limits import Limits
@@ -48,7 +49,7 @@ class Inside:
     seed: int
     deadline: float | None
     meaning: Meaning | None = None
-    further: Mapping[str, int] = field(default_factory=dict)
+    declared: Declared = field(default_factory=Declared)
     _known: dict[tuple[str, ...], Judge] = field(default_factory=dict)
 
     @classmethod
@@ -78,7 +79,7 @@ class Inside:
             seed=seed,
             deadline=deadline,
             meaning=meaning,
-            further=pair.further(),
+            declared=pair.declared(),
         )
 
     def judged(self, source: ModelSource, *, model: ModelProto) -> Iterator[Judged]:
@@ -120,7 +121,7 @@ class Inside:
                 runs=(RUNS, MANY_RUNS),
                 slack=_SLACK,
                 meaning=self.meaning,
-                further=self.further,
+                declared=self.declared,
             )
         return self._known[portion]
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from convgraph.ir.tensor import Array, DataType
+from convgraph.numerics.declared import Declared
 from convgraph.numerics.deviation import (
     Errors,
     errors,
@@ -50,7 +51,7 @@ class Judge:
 
     ``runs`` are how many the noise is measured in: the next number where an error that may be roundings is
     more than the one before allows. ``slack`` times as much is allowed. ``meaning`` settles what may be
-    roundings. ``further`` are weights that rewrites have declared to round more, which noise moves by more.
+    roundings. ``declared`` is what rewrites may err by more than that.
     """
 
     model: ModelSource
@@ -61,7 +62,7 @@ class Judge:
     runs: Sequence[int] = (RUNS, MANY_RUNS)
     slack: float = 1.0
     meaning: Meaning | None = None
-    further: Mapping[str, int] = field(default_factory=dict)
+    declared: Declared = field(default_factory=Declared)
     _truth: dict[int, Truth] = field(default_factory=dict)
     _noise: dict[tuple[int, int], Noise] = field(default_factory=dict)
     _telling: dict[str, bool] = field(default_factory=dict)
@@ -176,7 +177,7 @@ class Judge:
                 seed=self.seed,
                 runs=runs,
                 deadline=self.deadline,
-                further=self.further,
+                declared=self.declared,
             )
             self._noise |= {(t.number, runs): noise for t, noise in zip(trials, measured, strict=True)}
         return self._noise[trial.number, runs]

@@ -23,6 +23,9 @@ from convgraph.numerics.structure import computed, named_tensors, nodes_within, 
 Move = Callable[[str, Array], Array]
 """Makes other elements of a weight, given its name and its own."""
 
+Edit = Callable[[onnx.ModelProto], None]
+"""Changes a message in place."""
+
 _LARGE = 1 << 20  # bytes: smaller weights stay in the message
 _PAGE = 4096  # bytes: where runtimes can map a tensor from
 _DATA = "moved.data"
@@ -42,16 +45,19 @@ _ARITHMETIC = ("Add", "Sub", "Mul", "Div")  # where a scalar beside what is no d
 
 
 @contextmanager
-def with_moved_weights(source: ModelSource, *, move: Move, deadline: float | None) -> Iterator[ModelSource]:
+def with_moved_weights(
+    source: ModelSource, *, move: Move, edit: Edit | None = None, deadline: float | None
+) -> Iterator[ModelSource]:
     """A model with every weight replaced by what ``move`` makes of it; it is gone when the block ends.
 
-    Raises TimedOut past the deadline (``time.monotonic``), and Unverifiable when there is no room for it.
+    ``edit`` then changes the message, in which large weights may be missing. Raises TimedOut past the
+    deadline (``time.monotonic``), and Unverifiable when there is no room for it.
     """
     model = onnx.ModelProto()
     model.CopyFrom(read(source))
     with temporary_folder() as folder:
         try:
-            path = _written(model, folder_of(source), move=move, into=folder, deadline=deadline)
+            path = _written(model, folder_of(source), move=move, edit=edit, into=folder, deadline=deadline)
         except OSError as error:
             found = f"no room for a copy with other weights ({error.strerror})"
             raise Unverifiable("the original", found=found, expected=f"room in {folder}") from error
@@ -59,7 +65,13 @@ def with_moved_weights(source: ModelSource, *, move: Move, deadline: float | Non
 
 
 def _written(
-    model: onnx.ModelProto, beside: Path, *, move: Move, into: Path, deadline: float | None
+    model: onnx.ModelProto,
+    beside: Path,
+    *,
+    move: Move,
+    edit: Edit | None,
+    into: Path,
+    deadline: float | None,
 ) -> Path | None:
     """Replace the weights of a message, and write it to the folder if some went into a file there."""
     weights = _weight_names(model)
@@ -74,6 +86,8 @@ def _written(
                 own = numpy_helper.from_array(move(name, numpy_helper.to_array(own)), tensor.name)
             is_large = tensor.name == name and len(own.raw_data) >= _LARGE
             tensor.CopyFrom(_put(own, file) if is_large else own)
+        if edit is not None:
+            edit(model)
         if not file.tell():
             return None
     path = into / "moved.onnx"

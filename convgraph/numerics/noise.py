@@ -3,8 +3,8 @@
 A network amplifies roundings, averages them out, or decides on them (a comparison, an argmax, a floor): by
 how much, no formula knows. So the reference is run again with its inputs and weights each moved to a
 neighbouring float or left, at random. A rewrite that only rounds differently cannot be asked to do better
-than that; one that is wrong differs by more, or in more places. Weights of which a rewrite has declared that
-it rounds more (``convgraph.numerics.declared``) are moved by as many floats.
+than that; one that is wrong differs by more, or in more places. Where a rewrite has declared that it rounds
+more (``convgraph.numerics.declared``), more is moved.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 
 from convgraph.ir.tensor import Array, DataType
+from convgraph.numerics.declared import Declared
 from convgraph.numerics.deviation import Errors, errors, mismatch
 from convgraph.numerics.feeds import Feeds
 from convgraph.numerics.moved import with_moved_weights
@@ -61,19 +62,20 @@ def measured_noise(
     seed: int,
     runs: int = RUNS,
     deadline: float | None = None,
-    further: Mapping[str, int] | None = None,
+    declared: Declared | None = None,
 ) -> list[Noise]:
     """How far the results of each trial of a model move by one rounding of what it reads, in so many runs.
 
-    ``further`` are the weights, by name, to move by up to so many floats instead of one.
-    What does not run when moved is not measured. Raises TimedOut past the deadline (``time.monotonic``), and
-    Unverifiable when there is no room for it.
+    ``declared`` is what a rewrite may move by more. What does not run when moved is not measured. Raises
+    TimedOut past the deadline (``time.monotonic``), and Unverifiable when there is no room for it.
     """
     movements: list[dict[str, Errors]] = [{} for _ in trials]
+    declared = declared or Declared()
     for number in range(runs):
         rng = np.random.default_rng([seed, number])
-        move = partial(_nudged_weight, rng=rng, further=further or {})
-        with with_moved_weights(source, move=move, deadline=deadline) as model:
+        move = partial(_nudged_weight, rng=rng, floats=declared.weights)
+        seep = partial(declared.seep, rng=rng)
+        with with_moved_weights(source, move=move, edit=seep, deadline=deadline) as model:
             _run(model, trials, movements, rng=rng, deadline=deadline)
     return [Noise(known) for known in movements]
 
@@ -118,8 +120,8 @@ def _movements(
             yield place, errors(reference, found[place])
 
 
-def _nudged_weight(name: str, array: Array, *, rng: np.random.Generator, further: Mapping[str, int]) -> Array:
-    return nudged(array, rng=rng, floats=further.get(name, 1))
+def _nudged_weight(name: str, array: Array, *, rng: np.random.Generator, floats: Mapping[str, int]) -> Array:
+    return nudged(array, rng=rng, floats=floats.get(name, 1))
 
 
 def nudged(array: Array, *, rng: np.random.Generator, floats: int = 1) -> Array:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from onnx import ModelProto, numpy_helper
 
 from convgraph.ir.tensor import Array
-from convgraph.numerics.declared import moved_further
+from convgraph.numerics.declared import Declared, declared
 from convgraph.numerics.session import ModelSource, Unverifiable
 from convgraph.numerics.structure import accepts, model_lengths, overridable_inputs, read, required_inputs
 from convgraph.numerics.verdict import Different, listed
@@ -25,9 +25,9 @@ class Pair:
         old, new = model_lengths(self.old), model_lengths(self.new)
         return {name: max(length, new.get(name, 0.0)) for name, length in old.items()}
 
-    def further(self) -> dict[str, int]:
-        """The weights of the original that a rewrite declared to round more, and by how many floats."""
-        return moved_further(self.old, self.new)
+    def declared(self) -> Declared:
+        """What a rewrite of the original may err by more than it rounds."""
+        return declared(self.old, self.new)
 
     def check_interface(self) -> None:
         """Refuse models that a caller could not exchange."""
