@@ -230,6 +230,15 @@ def test_a_sum_of_thousands_is_looked_at_piece_by_piece() -> None:
     assert not Pipeline([MergeParallelBranches()]).run(far)[1].applications
 
 
+def test_the_last_addition_stands_in_for_the_sum() -> None:
+    graph = added(conv(THREE, 3, 3), conv(ONE, 1, 1), rectified, rectified)(Draw(dyadic=True))
+    last = [node for node in graph.compute_nodes() if isinstance(graph.op(node), Add)][-1]
+    graph.set_info(last, replace(graph.info(last), name="total"))
+    result, _ = Pipeline([MergeParallelBranches()]).run(graph)
+    names = [result.info(n).name for n in result.compute_nodes() if isinstance(result.op(n), Add)]
+    assert names == ["", "total"]
+
+
 def random_branches(seed: int) -> Graph:
     """Two convolutions of one size with any dilations, groups and offsets."""
     rng = np.random.default_rng(seed)
