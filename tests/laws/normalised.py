@@ -14,13 +14,19 @@ BOUND = 1e-5
 
 
 def spelled(
-    *axes: int, mean: Sequence[int] | None = (), square: str = "mul", inverse: str = "", left: bool = False
+    *axes: int,
+    mean: Sequence[int] | None = (),
+    square: str = "mul",
+    inverse: str = "",
+    left: bool = False,
+    epsilon: bool = True,
 ) -> Steps:
     """(x − mean(x)) / √(mean(…²) + ε), with the square, and the inverse of the root if any, as asked.
 
-    A "difference" is no inverse: one less the root. ``mean`` are the axes of the first mean, those of the
-    second unless given; None: nothing is taken away. Made are, in order, what is normalised, the sum under
-    the root, what it is divided by, and the quotient.
+    A "difference" is no inverse: one less the root. A "cube" is no square, nor is the square "of another" one
+    of x. ``mean`` are the axes of the first mean, those of the second unless given; None: nothing is taken
+    away. Made are, in order, what is normalised, what is under the root, what it is divided by, and the
+    quotient.
     """
 
     def steps(b: GraphBuilder, x: Value) -> Sequence[Value]:
@@ -28,15 +34,22 @@ def spelled(
             return b.add(ReduceMean(), value, np.array(over, np.int64))
 
         d = x if mean is None else b.add(Sub(), x, averaged(x, mean or axes))
-        squared = b.add(Mul(), d, d) if square == "mul" else b.add(Pow(), d, 2.0)
-        epsilon = b.constant(np.array(0.25, b.type(x).dtype.numpy))
-        variance = averaged(squared, axes)
-        under = b.add(Add(), *((epsilon, variance) if left else (variance, epsilon)))
+        little = b.constant(np.array(0.25, b.type(x).dtype.numpy))
+        under = variance = averaged(_squared(b, d, square), axes)
+        if epsilon:
+            under = b.add(Add(), *((little, variance) if left else (variance, little)))
         divisor = _root(b, under, inverse)
         operands = (divisor, d) if left and inverse else (d, divisor)
         return d, under, divisor, b.add(Mul() if inverse else Div(), *operands)
 
     return steps
+
+
+def _squared(b: GraphBuilder, x: Value, square: str) -> Value:
+    if square == "mul":
+        return b.add(Mul(), x, x)
+    x = b.add(Add(), x, x) if square == "of another" else x
+    return b.add(Pow(), x, 3.0 if square == "cube" else 2.0)
 
 
 def _root(b: GraphBuilder, under: Value, inverse: str) -> Value:

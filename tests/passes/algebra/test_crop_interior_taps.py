@@ -94,3 +94,10 @@ def test_a_weight_that_is_computed_stays() -> None:
     graph = convolved(Conv.of(2, pads=1), spread(6, 4, 3, 3, steps=(2, 2)), given="computed")
     _, trace = Pipeline([CropInteriorTaps()]).run(graph(Draw(dyadic=True)))
     assert not trace.applications
+
+
+def test_what_is_cropped_to_a_size_needs_no_pads() -> None:
+    op = replace(ConvTranspose.of(2, strides=2), output_shape=(15, 13))
+    graph = convolved(op, spread(4, 6, 3, 5, steps=(2, 4)))(Draw(dyadic=True))
+    _, trace = Pipeline([CropInteriorTaps()]).run(graph)
+    assert [application.at for application in trace.applications] == ["conv"]

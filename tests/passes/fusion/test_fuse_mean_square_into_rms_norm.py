@@ -29,6 +29,11 @@ NEAR_MISSES = {
 
 OTHERS = {
     "one less the root": made_of(spelled(2, mean=None, inverse="difference"), shape=("N", "L", 6), opset=23),
+    "a cube": made_of(spelled(2, mean=None, square="cube"), shape=("N", "L", 6), opset=23),
+    "the square of another": made_of(
+        spelled(2, mean=None, square="of another"), shape=("N", "L", 6), opset=23
+    ),
+    "nothing added": made_of(spelled(2, mean=None, epsilon=False), shape=("N", "L", 6), opset=23),
     "an older opset": made_of(spelled(2, mean=None), shape=("N", "L", 6), opset=22),
     "axes that are not the last": made_of(spelled(1, mean=None), shape=("N", 4, 6), opset=23),
     "axes of unknown size": made_of(spelled(2, mean=None), shape=("N", 4, "L"), opset=23),
