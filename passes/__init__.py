@@ -40,6 +40,7 @@ from convgraph.passes.algebra.split_conv_into_groups import SplitConvIntoGroups
 from convgraph.passes.algebra.split_conv_transpose_into_phases import SplitConvTransposeIntoPhases
 from convgraph.passes.algebra.split_depthwise_separable import SplitDepthwiseSeparable
 from convgraph.passes.algebra.split_spatially_separable import SplitSpatiallySeparable
+from convgraph.passes.algebra.sum_kernels_at_load import SumKernelsAtLoad
 from convgraph.passes.algebra.transform_conv_into_winograd import TransformConvIntoWinograd
 from convgraph.passes.approximate.split_low_rank_conv import SplitLowRankConv
 from convgraph.passes.approximate.split_nearly_boxed_conv_transpose import SplitNearlyBoxedConvTranspose
@@ -155,46 +156,45 @@ from convgraph.passes.trace import AnyRewrite, Application, Trace
 # A name on each line would take a third of the page.
 # fmt: off
 __all__ = [
-    "ALGEBRA", "ALL", "APPROXIMATE", "CLEAN", "CLEANUP", "DEFAULT", "EXACT", "FOLDING", "FUSION",
-    "IDIOMS", "LOWERING", "SETTLING", "TRANSFORMS", "AbsorbBatchesIntoConv", "AbsorbExpandIntoBroadcast",
+    "ALGEBRA", "ALL", "APPROXIMATE", "CLEAN", "CLEANUP", "DEFAULT", "EXACT", "FOLDING", "FUSION", "IDIOMS",
+    "LOWERING", "SETTLING", "TRANSFORMS", "AbsorbBatchesIntoConv", "AbsorbExpandIntoBroadcast",
     "AbsorbPadIntoAveragePool", "AbsorbPadIntoConv", "AbsorbPadIntoMaxPool", "AbsorbSliceIntoConv",
-    "AbsorbTransposeIntoGemm", "AnyRewrite", "Application", "AssociateMatmuls",
-    "CommuteScaleWithActivation", "CommuteScaleWithReordering", "CommuteSliceWithConcat",
-    "CommuteSliceWithConv", "ComposeAveragePoolIntoConv", "ComposeCasts", "ComposeChannelOrders",
-    "ComposeConvs", "ComposeMatmuls", "ComposePads", "ComposeReductions", "ComposeReshapes",
-    "ComposeScalesAndShifts", "ComposeSlices", "ComposeTransposes", "CropDeadTaps", "CropInteriorTaps",
-    "DistributePointwiseConvOverConcat", "Drop", "DropPoolThatNumbersPixels", "DropRedundantChannels",
-    "DropTapsThatSeePadding", "DropUnreadValues", "FoldAffineIntoNorm", "FoldBatchnormIntoConv",
-    "FoldBatchnormIntoGemm", "FoldBatchnormIntoNextConv", "FoldChannelOrderIntoConv",
-    "FoldChannelOrderIntoNextConv", "FoldConstants", "FoldCoordinateChannels", "FoldFillIntoBroadcast",
-    "FoldMatrixInverse", "FoldNearestResizeIntoConv", "FoldNearestResizeThroughConcatIntoConv",
-    "FoldPreluIntoLeakyRelu", "FoldReshapeTarget", "FoldResizeSizes", "FoldScaleIntoConv",
-    "FoldScaleIntoGemm", "FoldScaleIntoNextConv", "FoldShiftIntoBorderMap", "FoldShiftIntoConv",
-    "FoldShiftIntoGemm", "FoldShiftIntoNextConv", "FoldSpaceToDepthIntoConv", "FoldStaticDimensions",
-    "FoldStaticShape", "FoldTransposeIntoGemm", "FuseAbsIntoSoftsign", "FuseActivationIntoConv",
-    "FuseClipIntoHardSigmoid", "FuseErfIntoGelu", "FuseExpIntoSigmoid", "FuseGatheredPixelsIntoResize",
-    "FuseGatheredWindowsIntoConv", "FuseLogIntoLogSoftmax", "FuseMaxIntoClip", "FuseMaxIntoLeakyRelu",
-    "FuseMeanSquareIntoRmsNorm", "FuseMomentsIntoInstanceNorm", "FuseMomentsIntoLayerNorm",
-    "FusePickIntoShape", "FuseReshapeIntoReduction", "FuseReshapesIntoDepthToSpace",
-    "FuseReshapesIntoSpaceToDepth", "FuseScatterIntoMaxUnpool", "FuseSequenceIntoConcat",
-    "FuseSequenceIntoSlice", "FuseSigmoidMulIntoSwish", "FuseSlicesIntoSpaceToDepth",
-    "FuseSlicesIntoWrapPad", "FuseTanhIntoGelu", "FuseTransposedGatherIntoGather",
-    "FuseTransposedMatmulIntoConv", "FuseTransposedScattersIntoConcat", "InlineConstantIf",
-    "InlineLocalFunction", "LowerBatchnormToMulAndAdd", "LowerConvTransposeOfPixelToConv",
-    "LowerConvTransposeToConv", "LowerConvTransposeToSubPixel", "LowerDepthToSpaceToTranspose",
-    "LowerGlobalAveragePoolToReduceMean", "LowerHardSigmoidToClip", "LowerHardSwishToHardSigmoid",
-    "LowerInterpolatingConvTransposeToResize", "LowerLinearResizeToConv", "LowerPreluToRelu",
-    "LowerResizeToExpand", "LowerSpaceToDepthToTranspose", "MergeAddedConstants", "MergeConcats",
-    "MergeParallelBranches", "MergeSiblingConvs", "MergeSlices", "MoveFunctionBeforeResize",
+    "AbsorbTransposeIntoGemm", "AnyRewrite", "Application", "AssociateMatmuls", "CommuteScaleWithActivation",
+    "CommuteScaleWithReordering", "CommuteSliceWithConcat", "CommuteSliceWithConv",
+    "ComposeAveragePoolIntoConv", "ComposeCasts", "ComposeChannelOrders", "ComposeConvs", "ComposeMatmuls",
+    "ComposePads", "ComposeReductions", "ComposeReshapes", "ComposeScalesAndShifts", "ComposeSlices",
+    "ComposeTransposes", "CropDeadTaps", "CropInteriorTaps", "DistributePointwiseConvOverConcat", "Drop",
+    "DropPoolThatNumbersPixels", "DropRedundantChannels", "DropTapsThatSeePadding", "DropUnreadValues",
+    "FoldAffineIntoNorm", "FoldBatchnormIntoConv", "FoldBatchnormIntoGemm", "FoldBatchnormIntoNextConv",
+    "FoldChannelOrderIntoConv", "FoldChannelOrderIntoNextConv", "FoldConstants", "FoldCoordinateChannels",
+    "FoldFillIntoBroadcast", "FoldMatrixInverse", "FoldNearestResizeIntoConv",
+    "FoldNearestResizeThroughConcatIntoConv", "FoldPreluIntoLeakyRelu", "FoldReshapeTarget",
+    "FoldResizeSizes", "FoldScaleIntoConv", "FoldScaleIntoGemm", "FoldScaleIntoNextConv",
+    "FoldShiftIntoBorderMap", "FoldShiftIntoConv", "FoldShiftIntoGemm", "FoldShiftIntoNextConv",
+    "FoldSpaceToDepthIntoConv", "FoldStaticDimensions", "FoldStaticShape", "FoldTransposeIntoGemm",
+    "FuseAbsIntoSoftsign", "FuseActivationIntoConv", "FuseClipIntoHardSigmoid", "FuseErfIntoGelu",
+    "FuseExpIntoSigmoid", "FuseGatheredPixelsIntoResize", "FuseGatheredWindowsIntoConv",
+    "FuseLogIntoLogSoftmax", "FuseMaxIntoClip", "FuseMaxIntoLeakyRelu", "FuseMeanSquareIntoRmsNorm",
+    "FuseMomentsIntoInstanceNorm", "FuseMomentsIntoLayerNorm", "FusePickIntoShape",
+    "FuseReshapeIntoReduction", "FuseReshapesIntoDepthToSpace", "FuseReshapesIntoSpaceToDepth",
+    "FuseScatterIntoMaxUnpool", "FuseSequenceIntoConcat", "FuseSequenceIntoSlice", "FuseSigmoidMulIntoSwish",
+    "FuseSlicesIntoSpaceToDepth", "FuseSlicesIntoWrapPad", "FuseTanhIntoGelu",
+    "FuseTransposedGatherIntoGather", "FuseTransposedMatmulIntoConv", "FuseTransposedScattersIntoConcat",
+    "InlineConstantIf", "InlineLocalFunction", "LowerBatchnormToMulAndAdd",
+    "LowerConvTransposeOfPixelToConv", "LowerConvTransposeToConv", "LowerConvTransposeToSubPixel",
+    "LowerDepthToSpaceToTranspose", "LowerGlobalAveragePoolToReduceMean", "LowerHardSigmoidToClip",
+    "LowerHardSwishToHardSigmoid", "LowerInterpolatingConvTransposeToResize", "LowerLinearResizeToConv",
+    "LowerPreluToRelu", "LowerResizeToExpand", "LowerSpaceToDepthToTranspose", "MergeAddedConstants",
+    "MergeConcats", "MergeParallelBranches", "MergeSiblingConvs", "MergeSlices", "MoveFunctionBeforeResize",
     "MoveMonotoneAfterMaxPool", "MovePointwiseConvAfterAveragePool", "MovePointwiseConvBeforeResize",
     "Pipeline", "PricedRewrite", "PropagateStride", "Refusal", "RemoveConcatOfParts", "RemoveDropout",
     "RemoveIdentity", "RemoveIdleChoice", "RemoveIdleFunction", "RemoveIdleSampling",
     "RemoveNeutralConstant", "RemoveOpposites", "RemoveReshapesAroundConv", "RemoveSequencePick",
-    "RemoveSplitOfConcat", "RemoveTransposesAround", "RemoveZeroBias", "Repeat", "Requirement",
-    "Rewrite", "ShareEqualConstants", "ShareEqualOperations", "SplitConvAlongSplit", "SplitConvIntoGroups",
+    "RemoveSplitOfConcat", "RemoveTransposesAround", "RemoveZeroBias", "Repeat", "Requirement", "Rewrite",
+    "ShareEqualConstants", "ShareEqualOperations", "SplitConvAlongSplit", "SplitConvIntoGroups",
     "SplitConvTransposeIntoPhases", "SplitConvTransposeIntoResizeAndConv", "SplitDepthwiseSeparable",
     "SplitLowRankConv", "SplitNearlyBoxedConvTranspose", "SplitNearlyDepthwiseSeparable",
-    "SplitNearlySpatiallySeparable", "SplitSpatiallySeparable", "Trace",
+    "SplitNearlySpatiallySeparable", "SplitSpatiallySeparable", "SumKernelsAtLoad", "Trace",
     "TransformConvIntoWinograd", "requirement",
 ]
 # fmt: on
@@ -372,6 +372,7 @@ ALL: tuple[AnyRewrite, ...] = (
     *FUSION,
     *SETTLING,
     *TRANSFORMS,
+    SumKernelsAtLoad(),
     *LOWERING,
     *APPROXIMATE,
 )
@@ -389,10 +390,11 @@ EXACT: tuple[AnyRewrite | Repeat, ...] = (
     Repeat(*CLEANUP, *FOLDING, *ALGEBRA),
     Repeat(*FUSION),
     Repeat(*CLEANUP, *FOLDING, *ALGEBRA, *FUSION, *SETTLING, *TRANSFORMS),
+    Repeat(ShareEqualConstants(), SumKernelsAtLoad()),
 )
 """The same, and fewer multiplications: algebra starts from what is clean, and cleans up after itself.
 
-All of it comes to rest together in the end, so that a second run finds nothing to do.
+All comes to rest together in the end: a second run finds nothing. What weights are sums of is stored last.
 """
 
 DEFAULT = EXACT

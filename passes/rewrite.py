@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
+from convgraph.analysis.at_load import weights_made_at_load
 from convgraph.analysis.target import GenericTarget, Price, Target
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph
@@ -245,7 +246,7 @@ class PricedRewrite(Rewrite[Match]):
 def surroundings(graph: Graph, nodes: Iterable[int], *, steps: int, most: int | None = None) -> set[int]:
     """These nodes and those up to ``steps`` from them, along the values that are computed; ``most`` in all.
 
-    A value with very many readers leads nowhere.
+    A value with very many readers leads nowhere. What weights are computed by, from constants, comes along.
     """
     inside = dict.fromkeys(nodes)
     ring = list(inside)
@@ -254,7 +255,7 @@ def surroundings(graph: Graph, nodes: Iterable[int], *, steps: int, most: int | 
         ring = [near for near in beside if near not in inside]
         inside.update(dict.fromkeys(ring[: None if most is None else max(0, most - len(inside))]))
         ring = [near for near in ring if near in inside]
-    return set(inside)
+    return {*inside, *weights_made_at_load(graph, inside)}
 
 
 def neighbours(graph: Graph, node: int) -> Iterator[int]:

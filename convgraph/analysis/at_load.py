@@ -7,9 +7,10 @@ kernel in the form that takes least room, and leave it to the runtime to make of
 from collections.abc import Iterable
 
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Op, Opaque
+from convgraph.ir.ops import Constant, Convolution, Input, Op, Opaque
 
 _SIZES = ("Shape", "Size")
+_MOST = 8  # operations that a weight is computed by
 _RANDOM = ("Bernoulli", "Multinomial", "RandomNormalLike", "RandomUniformLike")
 
 
@@ -23,6 +24,28 @@ def computed_at_load(graph: Graph, nodes: Iterable[int] | None = None) -> frozen
         if _follows(graph, node, found):
             found.add(node)
     return frozenset(found)
+
+
+def weights_made_at_load(graph: Graph, nodes: Iterable[int]) -> set[int]:
+    """The nodes that compute, from constants alone, what convolutions among these have as weights."""
+    convolutions = [node for node in nodes if isinstance(graph.op(node), Convolution)]
+    weights = (value for node in convolutions for value in graph.operands(node)[1:] if value is not None)
+    return {node for value in weights for node in _made_of_constants(graph, value)}
+
+
+def _made_of_constants(graph: Graph, value: Value) -> set[int]:
+    """The nodes that a value follows from; none where one of them reads an input, or they are many."""
+    waiting, found = [value.node], set[int]()
+    while waiting:
+        node = waiting.pop()
+        op = graph.op(node)
+        if isinstance(op, Constant) or node in found:
+            continue
+        if isinstance(op, Input) or _is_random(op) or len(found) == _MOST:
+            return set()
+        found.add(node)
+        waiting.extend(operand.node for operand in graph.operands(node) if operand is not None)
+    return found
 
 
 def _follows(graph: Graph, node: int, loaded: set[int]) -> bool:

@@ -16,13 +16,14 @@ import numpy as np
 from convgraph.errors import ConvgraphError
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Constant, Convolution, Input, MatMul, Op, Opaque, Reshape
+from convgraph.ir.ops import Constant, Convolution, Input, MatMul, Op, Opaque, Reshape, Split
 from convgraph.ir.tensor import Array, DataType, Tensor, TensorType
 from convgraph.numerics.evaluate import evaluate_op
 from convgraph.passes.cleanup.repeatable import is_repeatable
 from convgraph.passes.rewrite import Rewrite, requirement
 
 _TRANSFORMS = ((16, 9), (36, 9), (6, 3))  # of taps to the points of tiles (``transform_conv_into_winograd``)
+_MOST_SUMS = 1 << 14  # elements of a matrix that says what is added up (``sum_kernels_at_load``)
 _WORTH = 1 << 10  # bytes: what is less is not worth an operation
 
 
@@ -82,9 +83,8 @@ class FoldConstants(Rewrite[Computable]):
 
     @requirement
     def kernels_are_not_stored_expanded(self, graph: Graph, m: Computable) -> bool:
-        """It is no kernel transform or outer product that makes weights of convolutions and nothing else."""
-        left = m.tensors[0] if isinstance(graph.op(m.node), MatMul) else None
-        if left is None or not (left.type.shape in _TRANSFORMS or left.type.dim(-1) == 1):
+        """It is no product of few numbers that makes weights of convolutions and nothing else."""
+        if not isinstance(graph.op(m.node), MatMul) or not _expands(*m.tensors):
             return True
         given = sum(tensor.nbytes for tensor in m.tensors if tensor is not None)
         grown = (graph.type(m.results[0]).nbytes or 0) - given
@@ -142,13 +142,24 @@ def _rounded(array: Array, kind: TensorType) -> Array:
         return array.astype(element, copy=False)
 
 
-def _makes_weights(graph: Graph, value: Value) -> bool:
-    """Whether a constant is read by convolutions alone, as a weight or bias, perhaps in another shape."""
-    uses = graph.readers(value)
-    inner = [use for use in uses if isinstance(graph.op(use.node), Reshape)]
-    if graph.is_output(value) or not uses or not all(_makes_weights(graph, Value(u.node, 0)) for u in inner):
+def _expands(left: Tensor | None, right: Tensor | None) -> bool:
+    """Whether a product is a kernel's transform, an outer product, or sums of fewer numbers."""
+    if left is None or right is None:
         return False
-    own = [use for use in uses if use not in inner]
+    if left.shape in _TRANSFORMS or left.shape[-1:] == (1,):
+        return True
+    adds_up = len(right.shape) == 2 and right.shape[0] < right.shape[1] and right.size <= _MOST_SUMS
+    return adds_up and bool(np.isin(right.numpy(), (0, 1)).all())
+
+
+def _makes_weights(graph: Graph, value: Value) -> bool:
+    """Whether a constant is read by convolutions alone, as a weight or bias, cut or in another shape."""
+    uses = graph.readers(value)
+    inner = {use.node for use in uses if isinstance(graph.op(use.node), (Reshape, Split))}
+    further = (result for node in inner for result in graph.results(node))
+    if graph.is_output(value) or not uses or not all(_makes_weights(graph, result) for result in further):
+        return False
+    own = [use for use in uses if use.node not in inner]
     return all(use.slot in (1, 2) and isinstance(graph.op(use.node), Convolution) for use in own)
 
 

@@ -30,6 +30,7 @@ UNPROVEN = {
     "split-conv-transpose-into-resize-and-conv": "the rewrite does not apply",
     "split-depthwise-separable": "in float64 both are the same",
     "split-spatially-separable": "in float64 both are the same",
+    "sum-kernels-at-load": "the rewrite does not apply",
     "transform-conv-into-winograd": "in float64 both are the same",
 }
 """Why there is no proof of these, in the proof's own words."""
