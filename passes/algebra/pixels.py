@@ -18,7 +18,7 @@ from convgraph.ir.tensor import Dim
 END = 2**63 - 1  # Slice's "to the end"
 
 
-def interleaved(edit: Edit, x: Value, *, block: Sequence[int], block_first: bool = False) -> Value:
+def interleaved(edit: Edit, x: Value, *, block: Sequence[int], block_first: bool) -> Value:
     """Channels become pixels: x (N, C·Πb, *D) -> (N, C, *(D·b)), b the block's size on each axis.
 
     A channel's number reads (channel, *place in the block), or with ``block_first`` (*place, channel). The
