@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 
+import onnx
 from laws.draw import Draw
 
+from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Abs, Relu, Transpose
 from convgraph.ir.tensor import DataType, Dim
+from convgraph.passes import ComposeTransposes, Pipeline
 
 LAST, FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 SIZES: tuple[Dim, ...] = ("N", 3, "H", "W")
@@ -66,3 +69,11 @@ NEAR_MISSES = {
         transposed(LAST, FIRST, also_read=True, from_input=True, to_output=True),
     ],
 }
+
+
+def test_axes_of_unknown_number_are_left_alone() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]> g (int64[N] s, float[A, B, C] x) => (float y) {
+        r = Reshape(x, s) t = Transpose(r) y = Transpose(t) }"""
+    model = onnx.parser.parse_model(text)
+    _, trace = Pipeline([ComposeTransposes()]).run(from_onnx(model))
+    assert not trace.applications

@@ -7,6 +7,7 @@ from laws.draw import Draw
 
 from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.graph import Graph
+from convgraph.passes import FoldFillIntoBroadcast, Pipeline
 
 HALF = "<value = float[1] {0.5}>"
 LARGE = "t = Constant <value = int64[3] {70, 30, 50}> ()"
@@ -57,3 +58,8 @@ NEAR_MISSES = {
         filled("y = Add(z, z)"),
     ],
 }
+
+
+def test_a_fill_that_nothing_reads_is_left_to_be_dropped() -> None:
+    _, trace = Pipeline([FoldFillIntoBroadcast()]).run(filled("y = Neg(x)")(Draw(dyadic=True)))
+    assert not trace.applications

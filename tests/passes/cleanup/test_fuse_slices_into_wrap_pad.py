@@ -88,3 +88,9 @@ NEAR_MISSES = {
 def test_a_model_without_such_a_pad_is_left() -> None:
     for graph in (wrapped((6, 7), None, (0, 1), opset=18), wrapped((6, 7), None, dtype=np.int16)):
         assert not Pipeline([FuseSlicesIntoWrapPad()]).run(graph(Draw(dyadic=True)))[1].applications
+
+
+def test_a_value_beside_itself_is_no_pad() -> None:
+    _, trace = Pipeline([FuseSlicesIntoWrapPad()]).run(wrapped(None, None)(Draw(dyadic=True)))
+    assert not trace.applications
+    assert not trace.refusals

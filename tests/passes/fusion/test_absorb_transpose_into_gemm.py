@@ -88,3 +88,9 @@ NEAR_MISSES = {
 def test_a_matmul_that_no_gemm_can_stand_for_stays(options: dict[str, int]) -> None:
     graph = product(MatMul(), **options)(Draw(dyadic=True))  # type: ignore[arg-type]  # one of each type
     assert not Pipeline([AbsorbTransposeIntoGemm()]).run(graph)[1].applications
+
+
+def test_a_product_without_a_transpose_is_none_to_speak_of() -> None:
+    _, trace = Pipeline([AbsorbTransposeIntoGemm()]).run(product(Gemm(), turned="")(Draw(dyadic=True)))
+    assert not trace.applications
+    assert not trace.refusals

@@ -11,7 +11,7 @@ from laws.meaning import in_onnxruntime
 from laws.transposes import random_setting
 from laws.weighted import Weight, convolved
 
-from convgraph.analysis.cost import graph_cost
+from convgraph.analysis.cost import graph_cost, parameters
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Activation, Clip, ConvTranspose, LeakyRelu, PRelu
@@ -196,3 +196,9 @@ def test_a_convolution_for_each_phase_multiplies_as_often_as_the_original() -> N
     before = convolved(op, drawn(4, 6, 3, 3), spatial=(7, 5))(Draw(dyadic=True))
     after, _ = Pipeline([LowerConvTransposeToSubPixel(form="phases")]).run(before)
     assert graph_cost(after).macs == graph_cost(before).macs
+
+
+def test_what_is_cropped_afterwards_takes_fewer_taps() -> None:
+    graph = convolved(transpose(2, strides=2, pads=1), drawn(4, 6, 4, 4), spatial=(9, 7))(Draw(dyadic=True))
+    one, crop = (Pipeline([LowerConvTransposeToSubPixel(form=form)]).run(graph)[0] for form in FORMS[:2])
+    assert parameters(crop) < parameters(one)
