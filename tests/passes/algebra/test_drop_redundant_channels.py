@@ -253,3 +253,9 @@ def channels_left(graph: Network) -> int:
 )
 def test_what_may_go_goes(graph: Network, left: int) -> None:
     assert channels_left(graph) == left
+
+
+def test_a_limit_that_is_left_out_is_no_unknown_number() -> None:
+    graph = network(NEGATIVE, lambda b, _, x: b.add(Clip(), x, None, 6.0))(Draw(dyadic=True))
+    _, trace = Pipeline([DropRedundantChannels()]).run(graph)
+    assert len(trace.applications) == 1

@@ -261,3 +261,8 @@ def test_a_stride_wanders_up_a_residual_block() -> None:
     ops = [result.op(n) for n in result.compute_nodes()]
     strides = [op.strides for op in ops if isinstance(op, (Conv, MaxPool))]
     assert strides == [(1, 1), (1, 1), (2, 2), (1, 1), (2, 2), (1, 1), (1, 1)]
+
+
+def test_pixels_of_an_axis_of_unknown_size_are_not_counted() -> None:
+    graph = skipped(thinned(1, 1, 0.5, 0.5), spatial=("H", "W"))(Draw(dyadic=True))
+    assert not Pipeline([PropagateStride()]).run(graph)[1].applications

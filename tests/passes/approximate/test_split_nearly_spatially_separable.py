@@ -75,3 +75,8 @@ def test_of_three_axes_the_way_with_the_fewest_numbers_is_taken() -> None:
         (3, 1, 1, 3, 1),
         (3, 1, 1, 1, 3),
     ]
+
+
+def test_there_is_something_to_do_along_either_axes() -> None:
+    ways = {k: [*SplitNearlySpatiallySeparable().ways(np.ones((2, 2, *k)))] for k in ((1, 3, 3), (3, 3, 1))}
+    assert ways == {(1, 3, 3): [2], (3, 3, 1): [1]}

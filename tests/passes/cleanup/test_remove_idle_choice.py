@@ -101,3 +101,10 @@ NEAR_MISSES = {
 def test_what_is_no_idle_choice_stays(example: Callable[[Draw], Graph]) -> None:
     _, trace = Pipeline([RemoveIdleChoice()]).run(example(Draw(dyadic=True)))
     assert not trace.applications
+
+
+def test_the_larger_of_a_number_and_a_value_is_a_choice() -> None:
+    b = GraphBuilder("g", opset=17)
+    b.output(b.add(Max(), np.ones((), np.float32), b.input("x", shape=OPEN)), name="y")
+    _, trace = Pipeline([RemoveIdleChoice()]).run(b.build())
+    assert not trace.applications

@@ -10,6 +10,7 @@ from convgraph.ir.encoded import encode
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Abs, Gather, Op, Opaque, Transpose
 from convgraph.ir.tensor import DataType, Dim, TensorType
+from convgraph.passes import FuseTransposedGatherIntoGather, Pipeline
 
 ORDER = (3, 0, 2)
 
@@ -18,8 +19,8 @@ def gathered(
     op: Op,
     indices: Sequence[object] = ORDER,
     *,
-    there: tuple[int, ...] = (1, 0, 2, 3),
-    back: tuple[int, ...] = (1, 0, 2, 3),
+    there: tuple[int, ...] | None = (1, 0, 2, 3),
+    back: tuple[int, ...] | None = (1, 0, 2, 3),
     sizes: tuple[Dim, ...] = ("N", 4, "H", "W"),
     dtype: type = np.float32,
     given: bool = False,
@@ -78,3 +79,8 @@ NEAR_MISSES = {
     ],
     "nothing_else_reads_what_is_gathered": [gathered(gather_nd(), ROWS, read="gathered")],
 }
+
+
+def test_axes_turned_round_by_default_are_left() -> None:
+    graph = gathered(Gather(axis=0), there=None, back=None, sizes=("N", 4, "H", 5))(Draw(dyadic=True))
+    assert not Pipeline([FuseTransposedGatherIntoGather()]).run(graph)[1].applications

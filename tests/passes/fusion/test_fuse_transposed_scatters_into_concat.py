@@ -10,6 +10,7 @@ from convgraph.ir.encoded import encode
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Abs, Expand, Opaque, Transpose
 from convgraph.ir.tensor import DataType, Dim, TensorType
+from convgraph.passes import FuseTransposedScattersIntoConcat, Pipeline
 
 SWAP = (1, 0, 2, 3)
 
@@ -26,6 +27,7 @@ def written(
     given: bool = False,
     read: bool = False,
     reduction: str = "",
+    op_type: str = "ScatterND",
     opset: int = 18,
 ) -> Callable[[Draw], Graph]:
     """Zeros (count, *sizes), then pieces (sizes[0], rows, …) written into the rows, one after the other.
@@ -39,7 +41,7 @@ def written(
         b = GraphBuilder("g", opset=opset)
         whole = TensorType(DataType.FLOAT, shape=(count, *sizes))
         value: Value = b.constant(draw.weight(count, *(d for d in sizes if isinstance(d, int))))
-        op = Opaque(op_type="ScatterND", arity=3, encoded=_encoded(reduction))
+        op = Opaque(op_type=op_type, arity=3, encoded=_encoded(reduction))
         for number, numbers in enumerate(rows):
             array = np.asarray(numbers, np.int64)
             shape = list(b.type(value).shape or ())
@@ -91,3 +93,8 @@ NEAR_MISSES = {
     ],
     "nothing_else_reads_what_lies_between": [written(EVEN, ODD, read=True)],
 }
+
+
+def test_what_scatters_otherwise_is_left() -> None:
+    graph = written(EVEN, ODD, op_type="ScatterElements")(Draw(dyadic=True))
+    assert not Pipeline([FuseTransposedScattersIntoConcat()]).run(graph)[1].applications
