@@ -7,6 +7,7 @@ from laws.draw import Draw
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Value
 from convgraph.ir.ops import BatchNormalization, Conv, ConvTranspose, Relu
+from convgraph.passes import FoldBatchnormIntoNextConv, Pipeline
 
 
 def norm(*, dtype: type = np.float32, given: str = "", training: int = 0, shifts: bool = True) -> Head:
@@ -68,3 +69,11 @@ NEAR_MISSES = {
     "the_weights_are_constant": [before_conv(norm(), overridable="weight")],
     "the_folded_weights_are_finite": [before_conv(steep, dtype=np.float16)],
 }
+
+
+def test_one_that_no_convolution_reads_is_not_spoken_of() -> None:
+    b, draw = GraphBuilder("g", opset=17), Draw(dyadic=True)
+    x = norm()(b, draw, b.input("x", shape=("N", 4, "H", "W")))
+    b.output(b.add(Relu(), x), name="y")
+    _, trace = Pipeline([FoldBatchnormIntoNextConv()]).run(b.build())
+    assert not trace.refusals

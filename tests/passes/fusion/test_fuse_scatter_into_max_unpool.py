@@ -42,6 +42,7 @@ def unpooled(
     how: str = "<axis = 2>",
     whole: bool = False,
     starts: Sequence[int] | None = None,
+    starts_first: bool = False,
     between: str = "v = Neg (p)",
     result: Sequence[int] = (),
     also: str = "",
@@ -51,7 +52,8 @@ def unpooled(
 
     ``single`` is the window of the pool that numbers pixels, ``ends`` where its first ones end; ``zeros`` is
     what the maxima are scattered into; ``how`` the attributes of the scattering. ``whole`` scatters through
-    all channels, each from ``starts`` on. ``between`` makes v of the maxima p, ``result`` is the shape of the
+    all channels, each from ``starts`` on (``starts_first`` in their sum).
+    ``between`` makes v of the maxima p, ``result`` is the shape of the
     result, and ``also`` what else is returned.
     """
     pixels, count, first = math.prod(spatial), math.prod(small), [0] * len(spatial)
@@ -72,7 +74,9 @@ def unpooled(
         constants["st"] = f"int64[{fixed}, 3, {ones}] {{{', '.join(map(str, begins))}}}"
     body = " ".join(f"{name} = Constant <value = {text}> ()" for name, text in constants.items())
     sizes, null = ", ".join(map(str, data)), ", ".join("0" for _ in range(math.prod(data)))
-    shifted = "m = Add (w, st) wl = Reshape (m, less) wf = Unsqueeze (wl, last)"
+    shifted = (
+        f"m = Add ({'st, w' if starts_first else 'w, st'}) wl = Reshape (m, less) wf = Unsqueeze (wl, last)"
+    )
     body += f"""
         p, i = MaxPool <{pool}> (x)
         q, j = MaxPool <kernel_shape = [{single or ones}]> (x)
@@ -114,6 +118,7 @@ EXAMPLES = {
     "1-D": unpooled("kernel_shape = [3], strides = [3]", spatial=(13,), small=(4,)),
     "3-D": unpooled("kernel_shape = [1, 2, 1], strides = [1, 2, 1]", spatial=(2, 6, 3), small=(2, 3, 3)),
     "through all channels": unpooled(batch=2, whole=True, how=""),
+    "through all channels, starts first": unpooled(batch=2, whole=True, how="", starts_first=True),
     "through all channels, constant zeros": unpooled(batch=2, whole=True, how="", zeros="constant"),
 }
 

@@ -163,3 +163,12 @@ NEAR_MISSES = {
 def test_what_runtimes_do_not_convolve_is_left(dtype: type) -> None:
     graph = row(product(4, 6, dtype=dtype), dtype=dtype)(Draw(dyadic=True))
     assert not Pipeline([FuseTransposedMatmulIntoConv()]).run(graph)[1].applications
+
+
+def test_pixels_in_other_axes_than_before_are_left() -> None:
+    b, draw = GraphBuilder("g", opset=17), Draw(dyadic=True)
+    y = b.add(Transpose(perm=(0, 2, 1)), b.input("x", shape=("N", 4, 30)))
+    y = b.add(MatMul(), b.add(Reshape(), y, np.array([-1, 6, 5, 4])), draw.weight(4, 4))
+    b.output(b.add(Transpose(perm=(0, 3, 1, 2)), y), name="y")
+    _, trace = Pipeline([FuseTransposedMatmulIntoConv()]).run(b.build())
+    assert not trace.applications
