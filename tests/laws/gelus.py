@@ -77,7 +77,7 @@ def of_tanh(
     half: float = 0.5,
     bend: float = 0.044715,
 ) -> Steps:
-    """Made are, in order, what Tanh is of, the Tanh and the result."""
+    """Made are, in order, what Tanh is of, the Tanh and the result. A "fourth" power is no ``cube``."""
 
     def steps(b: GraphBuilder, x: Value) -> Sequence[Value]:
         n = Numbers(b, b.type(x).dtype.numpy.type, left=left)
@@ -86,7 +86,8 @@ def of_tanh(
             square = n.times(b.add(Mul(), x, x), bend)
             inner = b.add(Mul(), n.times(x, slope), n.beside(Add(), square, 1.0))
         else:
-            third = b.add(Pow(), x, 3.0) if cube == "pow" else b.add(Mul(), x, b.add(Mul(), x, x))
+            power = {"pow": 3.0, "fourth": 4.0}.get(cube)
+            third = b.add(Mul(), x, b.add(Mul(), x, x)) if power is None else b.add(Pow(), x, power)
             inner = n.times(b.add(Add(), x, n.times(third, bend)), slope)
         g = b.add(Tanh(), inner)
         return inner, g, gated(b, n, x, g, outer=outer, half=half)

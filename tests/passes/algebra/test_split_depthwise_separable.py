@@ -145,3 +145,8 @@ def test_a_weight_that_is_not_finite_is_left_alone() -> None:
 
     graph = convolved(Conv.of(2, pads=1), infinite)(Draw(dyadic=True))
     assert not Pipeline([SplitDepthwiseSeparable()]).run(graph)[1].applications
+
+
+def test_a_weight_without_filters_is_left_alone() -> None:
+    graph = convolved(Conv.of(2, pads=1), lambda _: np.zeros((0, 4, 3, 3), np.float32))(Draw(dyadic=True))
+    assert not Pipeline([SplitDepthwiseSeparable()]).run(graph)[1].applications

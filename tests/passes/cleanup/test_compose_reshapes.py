@@ -139,3 +139,9 @@ NEAR_MISSES = {
 def test_what_changes_the_order_or_differs_along_an_axis_stays(steps: tuple[Step, ...]) -> None:
     graph = arranged(*steps, shape=("N", 3, 5, 2))(Draw(dyadic=True))
     assert not Pipeline([ComposeReshapes()]).run(graph)[1].applications
+
+
+def test_axes_that_are_turned_twice_are_left_to_another() -> None:
+    turned = (Transpose(perm=(0, 2, 1, 3)),)
+    graph = arranged(turned, turned, shape=("N", 3, 1, 2))(Draw(dyadic=True))
+    assert not Pipeline([ComposeReshapes()]).run(graph)[1].applications

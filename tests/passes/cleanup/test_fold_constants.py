@@ -169,3 +169,10 @@ def test_what_is_read_elsewhere_is_multiplied_out(elsewhere: bool, folded: int) 
     graph = kernel(Draw(dyadic=True), left=(64, 1), columns=16, elsewhere=elsewhere)
     _, trace = Pipeline([FoldConstants()]).run(graph)
     assert len([done for done in trace.applications if done.at != "z"]) == folded
+
+
+def test_what_grows_by_little_is_multiplied_out() -> None:
+    """By less than a kibibyte, though it is larger than that."""
+    graph = kernel(Draw(dyadic=True), left=(32, 1), columns=8)
+    _, trace = Pipeline([FoldConstants()]).run(graph)
+    assert len(trace.applications) == 2

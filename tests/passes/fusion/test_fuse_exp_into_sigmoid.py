@@ -89,3 +89,10 @@ def test_a_swish_that_is_a_quotient_is_one_activation() -> None:
     assert [node.op_type for node in result.proto.graph.node] == ["Conv", "Sigmoid", "Mul"]
     assert [result.graph.op(node).label for node in result.graph.compute_nodes()] == ["Conv"]
     assert not optimize(result.proto, verify=False).changed
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_one_over_it_is_the_curve_alone(left: bool) -> None:
+    graph = made_of(logistic(left=left))(Draw(dyadic=False))
+    result, _ = Pipeline([FuseExpIntoSigmoid()]).run(graph)
+    assert [result.op(node).label for node in result.compute_nodes()].count("Mul") == 0

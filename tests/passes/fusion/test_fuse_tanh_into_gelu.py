@@ -29,6 +29,7 @@ NEAR_MISSES = {
 }
 
 OTHERS = {
+    "another power": made_of(of_tanh(cube="fourth"), opset=NEWEST),
     "an older opset": made_of(of_tanh(), opset=NEWEST - 1),
     "the curve is returned": made_of(of_tanh(), opset=NEWEST, returned=1),
     "double": made_of(of_tanh(), dtype=np.float64, opset=NEWEST),
