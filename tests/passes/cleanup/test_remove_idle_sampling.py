@@ -112,3 +112,9 @@ NEAR_MISSES = {
 def test_what_moves_or_changes_elements_stays(other: Callable[[Draw], Graph]) -> None:
     _, trace = Pipeline([RemoveIdleSampling()]).run(other(Draw(dyadic=True)))
     assert not trace.applications
+
+
+def test_sizes_that_are_empty_are_as_good_as_none() -> None:
+    graph = resized("nearest", "asymmetric", ONES, np.array([], np.int64), size=("N", 4, "H", "W"))
+    _, trace = Pipeline([RemoveIdleSampling()]).run(graph(Draw(dyadic=True)))
+    assert len(trace.applications) == 1

@@ -125,3 +125,10 @@ def test_the_side_that_is_open_has_no_bound(op: Op, open_side: int) -> None:
     result, _ = Pipeline([FuseMaxIntoClip()]).run(made_of(chain((op, -1.0)))(Draw(dyadic=True)))
     (clip,) = (node for node in result.compute_nodes() if isinstance(result.op(node), Clip))
     assert [slot for slot in (1, 2) if result.operand(clip, slot) is None] == [open_side]
+
+
+def test_what_is_kept_above_zero_alone_is_a_relu() -> None:
+    result, _ = Pipeline([FuseMaxIntoClip()]).run(made_of(chain((Max(), 0.0)))(Draw(dyadic=True)))
+    labels = [result.op(node).label for node in result.compute_nodes()]
+    assert "Relu" in labels
+    assert "Clip" not in labels

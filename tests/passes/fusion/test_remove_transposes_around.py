@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import onnx
 import pytest
 from laws.draw import Draw
 from laws.meaning import difference
 
+from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import (
@@ -257,3 +259,10 @@ def test_random_networks_mean_the_same_with_fewer(seed: int) -> None:
     assert work_to_transpose(result) <= work_to_transpose(graph)
     assert not steps.run(result)[1].applications
     assert len(trace.applications) <= len(graph)
+
+
+def test_axes_of_unknown_number_are_left_alone() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]> g (int64[N] s, float[A, B, C] x) => (float y) {
+        r = Reshape(x, s) t = Transpose(r) a = Relu(t) y = Transpose(a) }"""
+    _, trace = Pipeline([RemoveTransposesAround()]).run(from_onnx(onnx.parser.parse_model(text)))
+    assert not trace.applications

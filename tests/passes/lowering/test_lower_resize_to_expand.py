@@ -10,6 +10,7 @@ from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Relu, Resize
 from convgraph.ir.tensor import DataType, Dim
+from convgraph.passes import LowerResizeToExpand, Pipeline
 
 NEAREST = Resize(coordinate_transformation_mode="asymmetric", nearest_mode="floor")
 HALVES = {"coordinate_transformation_mode": "half_pixel", "nearest_mode": "round_prefer_floor"}
@@ -62,3 +63,10 @@ NEAR_MISSES = {
         resized(1, 2, 2, 2),
     ],
 }
+
+
+def test_one_that_interpolates_is_not_spoken_of() -> None:
+    graph = resized(1, 1, 2, 2, op=replace(NEAREST, mode="linear"))(Draw(dyadic=True))
+    _, trace = Pipeline([LowerResizeToExpand()]).run(graph)
+    assert not trace.applications
+    assert not trace.refusals
