@@ -30,6 +30,7 @@ from convgraph.passes.algebra.transposed import MOST_PARTS
 from convgraph.passes.rewrite import Measure, Rewrite, requirement
 
 _MOST_TIMES = 4  # phases along one axis
+_MOST_READERS = 64  # of a value: phases are looked for among all of them
 _ROUNDINGS = 4  # that a sum may differ by, of what it adds up
 _SAMPLE = 64  # filters' channels that are looked at first
 _WORTH = 1 << 10  # bytes: what is less is not worth an operation
@@ -164,7 +165,10 @@ def _moved(taps: int, times: int) -> Sums:
 
 def _phases(graph: Graph, node: int) -> Iterator[SummedKernels]:
     """The phases that a convolution and the next ones of the same value could be, as many as there can be."""
-    alike, rank = _alike(graph, node), convolution(graph, node).spatial_rank
+    x, rank = graph.operand(node, 0), convolution(graph, node).spatial_rank
+    if x is None or len(graph.readers(x)) > _MOST_READERS:
+        return
+    alike = _alike(graph, node, x)
     factors = product(range(1, _MOST_TIMES + 1), repeat=rank)
     for times in sorted(factors, key=math.prod, reverse=True):
         if 1 < math.prod(times) <= min(MOST_PARTS, len(alike)):
@@ -173,10 +177,8 @@ def _phases(graph: Graph, node: int) -> Iterator[SummedKernels]:
             yield from (SummedKernels(convs=convs, axes=axes) for axes in _axes(kernels, times))
 
 
-def _alike(graph: Graph, node: int) -> list[int]:
-    """A convolution and those listed after it that differ in nothing but their kernels and pads."""
-    x = graph.operand(node, 0)
-    assert x is not None
+def _alike(graph: Graph, node: int, x: Value) -> list[int]:
+    """A convolution of x and those listed after it that differ in nothing but their kernels and pads."""
     places = {use.node: (graph.info(use.node).order, use.node) for use in graph.readers(x) if use.slot == 0}
     like = _apart_from_kernel(graph, node)
     found = (n for n in places if places[n] >= places[node] and _apart_from_kernel(graph, n) == like)

@@ -1,6 +1,7 @@
 """``--threads``: what is a gain on so many threads only is done where they are known."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def model(tmp_path: Path) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize(("options", "done"), [((), 0), (("--threads", "1"), 2), (("--threads", "2"), 0)])
+@pytest.mark.parametrize(("options", "done"), [((), 0), (("--threads", "1"), 1), (("--threads", "2"), 0)])
 def test_tiles_are_transformed_where_that_pays(
     cli: Cli, model: str, options: tuple[str, ...], done: int
 ) -> None:
@@ -41,6 +42,6 @@ def test_tiles_are_transformed_where_that_pays(
 
 
 def test_explain_says_what_it_would_have_to_save(cli: Cli, model: str) -> None:
-    told = " ".join(cli("explain", model).output.split())
-    assert "after it, which saves less than 56% of what it replaces." in told
-    assert "saves less" not in cli("explain", model, "--threads", "1").output
+    for options, least in (((), "56%"), (("--threads", "1"), "35%")):
+        told = " ".join(cli("explain", model, *options).output.split())
+        assert set(re.findall(r"after it, which saves less than (\S+) of what it replaces", told)) == {least}
