@@ -14,6 +14,7 @@ from convgraph.passes.cleanup.same_elements import arrangement
     [
         (("N", 4, 6), (0, 24), Reshape()),
         (("N", 4, 6), (-1, 24), Reshape()),
+        (("N", 4, "L"), (0, -1), Reshape()),
         ((2, 4, 6), (8, 6), Reshape()),
         (("N", 4, 6), (0, 4, 1, 6), Unsqueeze()),
         (("N", 1, 6), (0, 6), Squeeze()),
