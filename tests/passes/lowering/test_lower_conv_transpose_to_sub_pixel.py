@@ -202,3 +202,8 @@ def test_what_is_cropped_afterwards_takes_fewer_taps() -> None:
     graph = convolved(transpose(2, strides=2, pads=1), drawn(4, 6, 4, 4), spatial=(9, 7))(Draw(dyadic=True))
     one, crop = (Pipeline([LowerConvTransposeToSubPixel(form=form)]).run(graph)[0] for form in FORMS[:2])
     assert parameters(crop) < parameters(one)
+
+
+def test_phases_by_the_thousand_are_not_spelled_out() -> None:
+    graph = convolved(transpose(1, strides=5000), drawn(4, 6, 1), spatial=(2,))(Draw(dyadic=True))
+    assert not Pipeline([LowerConvTransposeToSubPixel()]).run(graph)[1].applications
