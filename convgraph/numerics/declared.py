@@ -21,7 +21,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from convgraph.numerics.structure import named_tensors
 
-FLOATS: Mapping[tuple[int, ...], int] = {(16, 9): 16, (36, 9): 32, (6, 3): 16}
+FLOATS: Mapping[tuple[int, ...], int] = {(16, 9): 8, (36, 9): 32, (6, 3): 16}
 """How many floats beside its own a tap may seem to be, by the numbers of a transform's points and of taps."""
 
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
