@@ -1,7 +1,5 @@
 """Two models run side by side: the original, and the rewritten one as written and as deployed."""
 
-import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,7 +11,7 @@ from convgraph.numerics.limits import Limits
 from convgraph.numerics.pair import Pair
 from convgraph.numerics.reference import Reference, Trial, blind_spots, run
 from convgraph.numerics.session import ModelSource, Session, Spent, Unverifiable
-from convgraph.numerics.truth import SECONDS, Meaning
+from convgraph.numerics.truth import Meaning
 from convgraph.numerics.undecided import decides, is_as_true, is_true
 from convgraph.numerics.verdict import Boundaries, Different, Disagreement, OutputComparison
 
@@ -40,7 +38,6 @@ class Check:
     notes: list[str] = field(default_factory=list)
     _worst: dict[str, OutputComparison] = field(default_factory=dict)
     _deployed: dict[int, dict[str, Array]] = field(default_factory=dict)
-    _meant: dict[int, Mapping[str, Array]] = field(default_factory=dict)
     _known: Judge | None = None
     _inside: Inside | None = None
 
@@ -190,26 +187,18 @@ class Check:
             return False
         if not decides(self.models.old):
             return False
-        want = trial.results[place]
-        truth, allowed = self._truth(trial, place), self.limits.allowed(place, want)
+        truth, allowed = judge.truth(trial), self.limits.allowed(place, trial.results[place])
         others = (other for other in (*self.earlier, *judge.trials) if other.number != trial.number)
-        return is_as_true(truth, want, got[place], allowed=allowed) and any(
-            self._means_it(other, place) for other in others
+        return is_as_true(truth, place, trial.results[place], got[place], allowed=allowed) and any(
+            self._means_it(other, place, judge=judge) for other in others
         )
 
-    def _means_it(self, trial: Trial, place: str) -> bool:
+    def _means_it(self, trial: Trial, place: str, *, judge: Judge) -> bool:
         """Whether the original returned what it means."""
         result = trial.results.get(place)
         if result is None:
             return False
-        return is_true(self._truth(trial, place), result, allowed=self.limits.allowed(place, result))
-
-    def _truth(self, trial: Trial, place: str) -> Array | None:
-        """What the original means in a trial; None where that is not known."""
-        if self.meaning is not None and trial.number not in self._meant:
-            until = min(time.monotonic() + SECONDS, math.inf if self.deadline is None else self.deadline)
-            self._meant[trial.number] = self.meaning(self.models.before, trial.feeds, until).results
-        return self._meant.get(trial.number, {}).get(place)
+        return is_true(judge.truth(trial), place, result, allowed=self.limits.allowed(place, result))
 
     def _is_fault_of_runtime(self, trial: Trial, place: str, *, judge: Judge) -> bool:
         got = self._original_deployed(trial)

@@ -96,19 +96,25 @@ class Judge:
         place, want = comparison.name, trial.results[comparison.name]
         if self.meaning is None or self.limits.are_given or not is_close(comparison.max_rel, want):
             return None
-        if trial.number not in self._truth:
-            until = min(time.monotonic() + SECONDS, math.inf if self.deadline is None else self.deadline)
-            self._truth[trial.number] = self.meaning(self.model, trial.feeds, until)
-        if (truth := self._truth[trial.number].results.get(place)) is None:
+        if (truth := self.truth(trial).results.get(place)) is None:
             return None
         derived, least = (f(place, want) for f in (self.limits.derived, self.limits.least))
         part = settled(truth, want, got, derived=derived, least=least, movement=self._moved(trial, place))
         return None if part is None else _of_part(comparison, part, bound="measured")
 
+    def truth(self, trial: Trial) -> Truth:
+        """What the model means in a trial, worked out once; nothing where that is not known."""
+        if self.meaning is None:
+            return Truth()
+        if trial.number not in self._truth:
+            until = min(time.monotonic() + SECONDS, math.inf if self.deadline is None else self.deadline)
+            self._truth[trial.number] = self.meaning(self.model, trial.feeds, until)
+        return self._truth[trial.number]
+
     def _moved(self, trial: Trial, place: str) -> Errors | None:
         """How far roundings move a result: in all that was measured, and on the way in float64."""
         known = [noise.of(place) for (number, _), noise in self._noise.items() if number == trial.number]
-        movements = [m for m in (self._truth[trial.number].movements.get(place), *known) if m is not None]
+        movements = [m for m in (self.truth(trial).movements.get(place), *known) if m is not None]
         return reduce(np.maximum, movements) if movements else None
 
     def _tells(self, place: str) -> bool:

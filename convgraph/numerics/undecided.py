@@ -1,11 +1,13 @@
 """Inputs on which rounding decides: where a model itself does not choose what it means.
 
 The index of a maximum, a comparison, a number cut to an integer all jump where two numbers are equal but for
-their roundings; beside a large bias, small inputs often are. No noise tells beforehand in which elements. So
-the original is held against what it means in float64. Where it is beyond its tolerance itself, another model
-that is no further and no more often beyond it differs by nothing but how it rounds.
+their roundings; beside a large bias, small inputs often are, and pixels between two alike ones always. No
+noise tells beforehand in which elements. So the original is held against what it means in float64. Where it
+is beyond its tolerance itself, or would be if it rounded otherwise on the way, another model that is no
+further and no more often beyond it differs by nothing but how it rounds.
 """
 
+import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto
 
@@ -13,6 +15,7 @@ from convgraph.ir.tensor import Array, DataType
 from convgraph.numerics.deviation import Errors, errors, is_finite
 from convgraph.numerics.structure import nodes_within
 from convgraph.numerics.tolerance import is_exact
+from convgraph.numerics.truth import Truth
 
 _NO_FURTHER = 2.0  # times the original's own errors: their number, and the largest
 _CHOOSES = frozenset(
@@ -36,19 +39,21 @@ def _jumps(node: NodeProto) -> bool:
     return any(is_exact(kind) for kind in kinds)
 
 
-def is_true(truth: Array | None, result: Array, *, allowed: float) -> bool:
+def is_true(truth: Truth, place: str, result: Array, *, allowed: float) -> bool:
     """Whether a result is what is meant, but for roundings."""
-    far = _beyond(truth, result, allowed=allowed)
+    far = _beyond(truth.results.get(place), result, allowed=allowed)
     return far is not None and not far.any()
 
 
-def is_as_true(truth: Array | None, want: Array, got: Array, *, allowed: float) -> bool:
-    """Whether the original's result is not what is meant, and another one no further from it."""
-    own, other = (_beyond(truth, result, allowed=allowed) for result in (want, got))
-    if own is None or other is None or not own.any():
+def is_as_true(truth: Truth, place: str, want: Array, got: Array, *, allowed: float) -> bool:
+    """Whether roundings carry the original's result from what is meant, and another one is no further."""
+    own, other = (_beyond(truth.results.get(place), result, allowed=allowed) for result in (want, got))
+    if own is None or other is None:
         return False
-    few = (other > 0).sum() <= _NO_FURTHER * (own > 0).sum()
-    return bool(few and other.max() <= _NO_FURTHER * own.max())
+    if (movement := truth.movements.get(place)) is not None:
+        own = np.maximum(own, np.where(movement > allowed, movement, 0.0))
+    few = np.count_nonzero(other) <= _NO_FURTHER * np.count_nonzero(own)
+    return bool(own.any() and few and other.max() <= _NO_FURTHER * own.max())
 
 
 def _beyond(truth: Array | None, result: Array, *, allowed: float) -> Errors | None:
