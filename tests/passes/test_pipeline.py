@@ -149,6 +149,30 @@ def test_a_rewrite_at_fault_is_named() -> None:
     assert caught.value.__cause__ is not None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Overflows(Rewrite[Value]):
+    """A rewrite that looks at a number out of range."""
+
+    name: ClassVar[str] = "overflows"
+    roots: ClassVar[tuple[type[Op], ...]] = (Neg,)
+
+    def find(self, graph: Graph, node: int) -> Value | None:
+        """A negation, if a number were finite."""
+        del graph
+        return Value(node, 0) if np.isfinite(np.float32(3e38) * np.float32(node + 10)) else None
+
+    def apply(self, edit: Edit, match: Value) -> None:
+        """Never called."""
+        raise NotImplementedError
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_numpy_says_of_a_number_out_of_range_is_nobodys_business() -> None:
+    b = GraphBuilder()
+    b.output(b.add(Neg(), b.input("x", shape=(2, 3))), name="y")
+    assert not Pipeline([Overflows()]).run(b.build())[1].applications
+
+
 def test_work_grows_with_the_graph_not_with_its_square(monkeypatch: pytest.MonkeyPatch) -> None:
     visits = itertools.count()
     find = RemoveIdentity.find

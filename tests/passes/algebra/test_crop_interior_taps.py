@@ -101,3 +101,8 @@ def test_what_is_cropped_to_a_size_needs_no_pads() -> None:
     graph = convolved(op, spread(4, 6, 3, 5, steps=(2, 4)))(Draw(dyadic=True))
     _, trace = Pipeline([CropInteriorTaps()]).run(graph)
     assert [application.at for application in trace.applications] == ["conv"]
+
+
+def test_a_weight_without_filters_has_no_taps() -> None:
+    graph = convolved(Conv.of(2), lambda _: np.zeros((0, 4, 3, 3), np.float32), bias=False)(Draw(dyadic=True))
+    assert not Pipeline([CropInteriorTaps()]).run(graph)[1].applications

@@ -265,3 +265,9 @@ def test_any_two_kernels_on_one_grid() -> None:
         merged += len(trace.applications)
         assert not difference(graph, result, dyadic=True), seed
     assert merged > 10
+
+
+def test_one_other_term_is_added_by_an_add() -> None:
+    graph = added(conv(THREE, 3, 3), rectified, conv(ONE, 1, 1), ops=[Sum()])(Draw(dyadic=True))
+    result, _ = Pipeline([MergeParallelBranches()]).run(graph)
+    assert {result.op(n).label for n in result.compute_nodes()} == {"Conv", "Relu", "Add", "LeakyRelu"}

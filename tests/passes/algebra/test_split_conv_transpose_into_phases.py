@@ -110,3 +110,13 @@ def test_no_phase_multiplies_by_zero(op: ConvTranspose, kernel: tuple[int, int],
 def test_an_image_of_no_larger_size_is_left_to_another_rewrite() -> None:
     graph = convolved(ConvTranspose.of(2, pads=2), drawn(4, 6, 3, 3), spatial=(7, 6))(Draw(dyadic=True))
     assert not Pipeline([SplitConvTransposeIntoPhases()]).run(graph)[1].applications
+
+
+@pytest.mark.parametrize(("steps", "found"), [((4, 4), True), ((4, 5), False)])
+def test_so_many_phases_and_no_more(steps: tuple[int, int], found: bool) -> None:
+    assert math.prod(steps) <= MOST_PARTS or not found
+    graph = convolved(ConvTranspose.of(2, strides=steps), drawn(4, 6, 5, 5), spatial=(7, 6))(
+        Draw(dyadic=True)
+    )
+    (node,) = (n for n in graph.compute_nodes() if isinstance(graph.op(n), ConvTranspose))
+    assert (SplitConvTransposeIntoPhases().find(graph, node) is not None) is found

@@ -107,6 +107,9 @@ EXAMPLES = {
     "the first is also returned, and read by what comes between": arranged(
         squeeze(2), ABS, unsqueeze(2), shape=("N", 3, 1, "W"), returned=0
     ),
+    "the first is also returned, and something comes between input and output": arranged(
+        squeeze(2), ABS, unsqueeze(2), shape=("N", 3, 1, "W"), returned=0, to_output=True
+    ),
     "the same input, at the output": arranged(squeeze(2), unsqueeze(2), shape=("N", 3, 1, 4), to_output=True),
 }
 

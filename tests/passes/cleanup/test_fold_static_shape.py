@@ -7,6 +7,8 @@ from laws.draw import Draw
 
 from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.graph import Graph
+from convgraph.passes import Pipeline
+from convgraph.passes.cleanup.fold_static_shape import FoldStaticShape
 
 
 def model(body: str, *, shape: str = "2, 3, 5, 4") -> Callable[[Draw], Graph]:
@@ -30,3 +32,11 @@ NEAR_MISSES = {
         model("s = Shape <start = 1> (x) y = Neg(s)", shape="2, 3, H, 4"),
     ],
 }
+
+
+def test_what_measures_nothing_is_left_to_others() -> None:
+    """A fill of known size is a constant, too."""
+    fill = "s = Constant <value = int64[1] {2}> () f = ConstantOfShape <value = int64[1] {3}> (s) y = Neg(f)"
+    _, trace = Pipeline([FoldStaticShape()]).run(model(fill)(Draw(dyadic=True)))
+    assert not trace.applications
+    assert not trace.refusals

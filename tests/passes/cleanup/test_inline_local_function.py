@@ -83,6 +83,11 @@ EXAMPLES = {
         "f (x) => (y) { a = own.g(x) b = own.g(a) y = Add(a, b) }",
         "g (x) => (y) { t = Neg(x) y = Relu(t) }",
     ),
+    "functions that call others, of another version of their own domain": model(
+        "y = own.f(x)",
+        '<domain: "own", opset_import: ["" : 17, "own" : 2]> f (x) => (y) { t = own.g(x) y = Neg(t) }',
+        "g (x) => (y) { y = Relu(x) }",
+    ),
     "attributes given, left out, and by default": model(
         "z = own.f <a = 0.5, axis = 1> (x) y = own.f(z)",
         '<domain: "own", opset_import: ["" : 17]> f <axis> (x) => (y) '

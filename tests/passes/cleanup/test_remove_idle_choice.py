@@ -33,7 +33,7 @@ def of_the_same(op: Op, count: int = 2, *, dtype: type = np.float32) -> Callable
 def known(
     *truths: bool,
     size: Sequence[int] = (),
-    other: Sequence[Dim] = OPEN,
+    other: Sequence[Dim] | None = OPEN,
     shape: Sequence[Dim] = OPEN,
     between: bool = True,
 ) -> Callable[[Draw], Graph]:
@@ -69,6 +69,15 @@ def same(*size: Dim, between: bool = True) -> Callable[[Draw], Graph]:
     return build
 
 
+def chosen(draw: Draw) -> Graph:
+    """A Where of two values on a condition that the caller gives."""
+    del draw
+    b = GraphBuilder("g", opset=17)
+    x, condition = b.input("x", shape=OPEN), b.input("c", shape=("H", 1), dtype=DataType.BOOL)
+    b.output(b.add(Where(), condition, b.add(Abs(), x), b.add(Neg(), x)), name="y")
+    return b.build()
+
+
 EXAMPLES = {
     "Where of the same": same(*OPEN),
     "Where of the same, a condition to each row": same("H", 1),
@@ -87,6 +96,7 @@ NEAR_MISSES = {
     "nothing_widens_it": [
         same("L", "N", 1, "H", "W"),
         known(True, shape=("N", 1, "H", "W")),
+        known(True, other=None),
         known(True, size=(5, 1), shape=("N", 3, 1, "W"), other=("N", 3, 1, "W")),
         known(False, size=(3, 1, 1), shape=("N", 1, "H", "W"), other=("N", 1, "H", "W")),
     ],
@@ -95,8 +105,8 @@ NEAR_MISSES = {
 
 @pytest.mark.parametrize(
     "example",
-    [known(True, False, True, size=(3, 1, 1)), of_the_same(Sum()), of_the_same(Xor(), dtype=bool)],
-    ids=["a choice", "a sum", "an exclusive or"],
+    [chosen, known(True, False, True, size=(3, 1, 1)), of_the_same(Sum()), of_the_same(Xor(), dtype=bool)],
+    ids=["a choice that is given", "a choice", "a sum", "an exclusive or"],
 )
 def test_what_is_no_idle_choice_stays(example: Callable[[Draw], Graph]) -> None:
     _, trace = Pipeline([RemoveIdleChoice()]).run(example(Draw(dyadic=True)))

@@ -33,6 +33,15 @@ def vector(draw: Draw) -> Graph:
     return b.build()
 
 
+def of_open_columns(draw: Draw) -> Graph:
+    """A product of two inputs, times a number."""
+    del draw
+    b = GraphBuilder("g", opset=17)
+    y = b.add(MatMul(), b.input("x", shape=(3, 4)), b.input("w", shape=(4, "M")))
+    b.output(b.add(Mul(), y, np.full((), 2, np.float32)), name="y")
+    return b.build()
+
+
 EXAMPLES = {
     "per column": after_product(scale(Mul(), 6), Gemm()),
     "row": after_product(scale(Mul(), 1, 6), Gemm(transB=1)),
@@ -65,6 +74,7 @@ NEAR_MISSES = {
         after_product(scale(Mul(), 1, 1, 6), Gemm()),  # would raise the rank
         after_product(scale(Mul(), 6), Gemm(), columns=1, bias=(1,)),  # makes columns
         after_product(scale(Mul(), 6, 1), MatMul(), rows=("N", 6)),  # one number a row
+        of_open_columns,
     ],
     "the_second_operand_has_columns": [vector],
     "the_weights_are_constant": [

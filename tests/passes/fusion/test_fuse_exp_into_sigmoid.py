@@ -11,7 +11,7 @@ from convgraph.compiler.optimize import optimize
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Value
-from convgraph.ir.ops import Add, Conv, Div, Exp, Mul, Neg, Reciprocal, Relu
+from convgraph.ir.ops import Add, Conv, Div, Exp, Mul, Neg, Op, Reciprocal, Relu, Sub
 from convgraph.passes import FuseExpIntoSigmoid, Pipeline
 
 BOUND = 1e-6
@@ -19,9 +19,17 @@ BOUND = 1e-6
 
 
 def logistic(
-    dividend: float | str = 1.0, *, negated: float | None = None, left: bool = False, one: float = 1.0
+    dividend: float | str = 1.0,
+    *,
+    negated: float | None = None,
+    left: bool = False,
+    one: float = 1.0,
+    turns: Op | None = None,
+    joins: Op | None = None,
 ) -> Steps:
     """A number, "x" or "other" over, or "" the reciprocal of, one plus the exponential of an opposite.
+
+    ``turns`` takes the place of the product with ``negated``, ``joins`` that of the sum.
 
     Made are, in order, the opposite, the exponential, the sum and the result.
     """
@@ -31,9 +39,9 @@ def logistic(
             c = b.constant(np.array(number, b.type(x).dtype.numpy), name="c")
             return (c, value) if left else (value, c)
 
-        opposite = b.add(Neg(), x) if negated is None else b.add(Mul(), *beside(x, negated))
+        opposite = b.add(Neg(), x) if negated is None else b.add(turns or Mul(), *beside(x, negated))
         exponential = b.add(Exp(), opposite)
-        total = b.add(Add(), *beside(exponential, one))
+        total = b.add(joins or Add(), *beside(exponential, one))
         made = (opposite, exponential, total)
         if dividend == "":
             return *made, b.add(Reciprocal(), total)
@@ -70,6 +78,8 @@ NEAR_MISSES = {
 OTHERS = {
     "two and an exponential": made_of(logistic(one=2.0)),
     "another multiple": made_of(logistic(negated=-2.0)),
+    "one less an exponential": made_of(logistic(joins=Sub(), left=True)),
+    "the exponential of one less": made_of(logistic(negated=-1.0, turns=Add())),
 }
 
 

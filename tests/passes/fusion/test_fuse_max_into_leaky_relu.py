@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+from laws.draw import Draw
 from laws.pointwise import Steps, made_of
 
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Value
-from convgraph.ir.ops import Max, Mul
+from convgraph.ir.ops import Abs, Max, Mul
+from convgraph.passes import Pipeline
+from convgraph.passes.fusion.fuse_max_into_leaky_relu import FuseMaxIntoLeakyRelu
 
 
 def larger(slope: float, *, first: bool = False, left: bool = False) -> Steps:
@@ -33,3 +36,12 @@ NEAR_MISSES = {
     "the_multiple_is_no_larger": [made_of(larger(2.0))],
     "nothing_else_reads_the_multiple": [made_of(larger(0.25), returned=0)],
 }
+
+
+def test_the_largest_of_three_is_left_alone() -> None:
+    def largest(b: GraphBuilder, x: Value) -> Sequence[Value]:
+        multiple = b.add(Mul(), x, np.full((), 0.25, np.float32))
+        return [multiple, b.add(Max(), multiple, b.add(Abs(), x), x)]
+
+    graph = made_of(largest)(Draw(dyadic=True))
+    assert not Pipeline([FuseMaxIntoLeakyRelu()]).run(graph)[1].applications

@@ -11,6 +11,8 @@ from convgraph.exporters.onnx_model import to_onnx
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Value
 from convgraph.ir.ops import PRelu
+from convgraph.passes import Pipeline
+from convgraph.passes.lowering.lower_prelu_to_relu import LowerPreluToRelu
 
 SLOPES = np.array([0.25, -0.5, 0.0, 2.0])
 
@@ -44,3 +46,10 @@ def test_a_prelu_that_was_fused_is_spelled_on_request(bias: bool) -> None:
     left = sorted(node.op_type for node in result.proto.graph.node)
     assert left == ["Add", "Conv", "Mul", "Mul", "Relu", "Relu"]
     assert [node.op_type for node in optimize(proto, verify=False).proto.graph.node] == ["Conv", "PRelu"]
+
+
+def test_there_is_one_minus_a_channel() -> None:
+    graph = sloped(SLOPES.reshape(4, 1, 1), shape=("N", 4, 3, 5))(Draw(dyadic=True))
+    result, _ = Pipeline([LowerPreluToRelu()]).run(graph)
+    constants = [result.constant(v) for n in result.compute_nodes() for v in result.operands(n)]
+    assert [tensor.shape for tensor in constants if tensor is not None] == [(4, 1, 1)] * 2
