@@ -193,6 +193,13 @@ def test_what_does_not_pay_even_in_company_is_refused_with_its_price() -> None:
     )
 
 
+def test_a_play_looks_no_further_ahead() -> None:
+    """Two losses in a row would pay in the end; to see that takes a search within a search."""
+    result, trace = run(chain(Abs, Relu), steps(Tariff(Exp=12, Sin=12, Cos=12, Tanh=3)))
+    assert result == ["Abs", "Relu"]
+    assert not trace.applications
+
+
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_without_one_of_its_steps_a_run_comes_to_rest_as_well(number: int) -> None:
     rewrites = [*steps(Tariff(Exp=12, Sin=9, Cos=9, Tanh=3))]

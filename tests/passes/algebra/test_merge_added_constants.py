@@ -87,3 +87,9 @@ NEAR_MISSES = {
 def test_what_a_caller_may_override_is_no_constant() -> None:
     graph = summed("x0+1+", (5,), "given")(Draw(dyadic=True))
     assert not Pipeline([MergeAddedConstants()]).run(graph)[1].applications
+
+
+def test_a_part_read_elsewhere_stays_a_part() -> None:
+    result, _ = Pipeline([MergeAddedConstants()]).run(EXAMPLES["a part read elsewhere"](Draw(dyadic=True)))
+    shared, last = (node for node in result.compute_nodes() if isinstance(result.op(node), Add))
+    assert Value(shared, 0) in result.operands(last)

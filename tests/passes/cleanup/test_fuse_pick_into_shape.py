@@ -58,10 +58,11 @@ NEAR_MISSES = {"the_opset_has_parts_of_shapes": [model(SLICED, opset=14)]}
     [
         constant("i", 3, 2) + "p = Gather(s, i) y = Neg(p)",
         constant("i", 0, 2) + "p = Gather(s, i) y = Neg(p)",
+        "p = Shape <start = 2, end = 2> (x) y = Neg(p)",
         "k = Neg(x) t = Shape(k) p = Concat <axis = 0> (t, s) y = Neg(p)",
         constant("i", 2) + "t = Mul(s, i) p = Gather(t, i) y = Neg(p)",
     ],
-    ids=["backwards", "not neighbours", "of two values", "calculated"],
+    ids=["backwards", "not neighbours", "none", "of two values", "calculated"],
 )
 def test_what_no_shape_has_in_a_row_is_left(body: str) -> None:
     _, trace = Pipeline([FusePickIntoShape()]).run(model(body)(Draw(dyadic=True)))

@@ -53,3 +53,11 @@ def test_a_sequence_that_has_lost_a_piece_is_left() -> None:
     }"""
     _, trace = Pipeline([FuseSequenceIntoSlice()]).run(from_onnx(onnx.parser.parse_model(text)))
     assert not trace.applications
+
+
+def test_a_piece_whose_number_is_given_is_left() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]> g (float[N, 6, 5] x, int64 i) => (float[A, B, C] y) {
+        k = Constant <value = int64 {2}> () s = SplitToSequence <axis = 1> (x, k) y = SequenceAt(s, i)
+    }"""
+    _, trace = Pipeline([FuseSequenceIntoSlice()]).run(from_onnx(onnx.parser.parse_model(text)))
+    assert not trace.applications

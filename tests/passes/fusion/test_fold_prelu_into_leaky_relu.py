@@ -1,7 +1,11 @@
 """Tables for fold-prelu-into-leaky-relu."""
 
 import numpy as np
+from laws.draw import Draw
 from laws.prelu import sloped
+
+from convgraph.passes import Pipeline
+from convgraph.passes.fusion.fold_prelu_into_leaky_relu import FoldPreluIntoLeakyRelu
 
 QUARTER = np.full((1,), 0.25)
 
@@ -23,3 +27,8 @@ NEAR_MISSES = {
         sloped(np.array([0.0, 1.0, 0.0, 0.0]).reshape(1, 4, 1, 1)),
     ],
 }
+
+
+def test_one_of_doubles_stays() -> None:
+    graph = sloped(QUARTER, dtype=np.float64)(Draw(dyadic=True))
+    assert not Pipeline([FoldPreluIntoLeakyRelu()]).run(graph)[1].applications

@@ -8,7 +8,7 @@ from laws.pointwise import Steps, made_of
 
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Value
-from convgraph.ir.ops import Abs, Max, Mul
+from convgraph.ir.ops import Abs, Add, Max, Mul
 from convgraph.passes import Pipeline
 from convgraph.passes.fusion.fuse_max_into_leaky_relu import FuseMaxIntoLeakyRelu
 
@@ -36,6 +36,15 @@ NEAR_MISSES = {
     "the_multiple_is_no_larger": [made_of(larger(2.0))],
     "nothing_else_reads_the_multiple": [made_of(larger(0.25), returned=0)],
 }
+
+
+def test_the_larger_of_a_value_and_a_sum_is_left_alone() -> None:
+    def larger_sum(b: GraphBuilder, x: Value) -> Sequence[Value]:
+        total = b.add(Add(), x, np.full((), 0.25, np.float32))
+        return [total, b.add(Max(), total, x)]
+
+    graph = made_of(larger_sum)(Draw(dyadic=True))
+    assert not Pipeline([FuseMaxIntoLeakyRelu()]).run(graph)[1].applications
 
 
 def test_the_largest_of_three_is_left_alone() -> None:
