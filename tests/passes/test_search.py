@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from convgraph.analysis.target import Price, Prices, Target
+from convgraph.analysis.target import GenericTarget, Price, Prices, Target
 from convgraph.errors import CannotRun
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.edit import Edit
@@ -29,6 +29,7 @@ from convgraph.ir.ops import (
     Tanh,
 )
 from convgraph.passes import EXACT, Drop, Pipeline, PricedRewrite, Repeat
+from convgraph.passes.rewrite import Offer
 from convgraph.passes.search import ENOUGH, MOST, Search, look, structure
 from convgraph.passes.trace import Trace
 
@@ -227,6 +228,14 @@ def test_the_price_is_asked_with_what_is_around() -> None:
     assert run(chain(Neg, Abs, Neg), [lone])[0] == ["Neg", "Abs", "Neg"]
     assert run(chain(Neg, Abs, Neg), [seen])[0] == ["Neg"] * 3
     assert run(chain(Cos, Abs, Cos), [seen])[0] == ["Cos", "Abs", "Cos"]
+
+
+def test_what_has_to_be_saved_is_saved_in_the_figure_that_decides() -> None:
+    """Of what is replaced, 10 MACs, at least three, however many bytes go."""
+    rewrite = respell((Abs,), (Neg,), target=GenericTarget())
+    for macs, pays in ((8, False), (7, True)):
+        offer = Offer(before=(20, 20), after=(macs + 10, 1), replaced=(10, 20), least=0.3)
+        assert rewrite.pays(offer) is pays
 
 
 @pytest.mark.parametrize("price", [8.0, 10.0, 12.0])

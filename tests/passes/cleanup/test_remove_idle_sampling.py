@@ -70,6 +70,7 @@ EXAMPLES = {
     "mean of all there is": idle(ops.GlobalAveragePool(), size=("N", 4, 1, 1)),
     "largest of all there is": idle(ops.GlobalMaxPool(), size=("N", 4, 1)),
     "mean along one": idle(ReduceMean(), np.array([-1, 2]), size=("N", 4, 1, 1)),
+    "mean along all": idle(ReduceMean(), size=(1, 1, 1)),
     "sum, double": idle(ops.ReduceSum(), np.array([1]), size=("N", 1, "H"), dtype=np.float64),
 }
 
