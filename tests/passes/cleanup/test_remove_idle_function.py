@@ -23,6 +23,7 @@ from convgraph.ir.ops import (
     Neg,
     Op,
     ReduceL2,
+    ReduceMin,
     Relu,
     Round,
     Sigmoid,
@@ -117,6 +118,14 @@ NEAR_MISSES = {
 def test_what_changes_something_stays(links: Sequence[Link]) -> None:
     _, trace = Pipeline([RemoveIdleFunction()]).run(made_of(chain(*links))(Draw(dyadic=True)))
     assert not trace.applications
+
+
+def test_a_bound_that_is_computed_may_be_anything() -> None:
+    def steps(b: GraphBuilder, x: Value) -> Sequence[Value]:
+        low = b.add(ReduceMin(keepdims=0), x)
+        return [b.add(Clip(), x, low), b.add(Clip(), b.add(Clip(), x, low), np.full((), -9, np.float32))]
+
+    assert not Pipeline([RemoveIdleFunction()]).run(made_of(steps)(Draw(dyadic=True)))[1].applications
 
 
 def test_what_changes_a_convolution_s_own_numbers_stays() -> None:
