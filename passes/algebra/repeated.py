@@ -41,7 +41,8 @@ def enlarged(graph: Graph, value: Value) -> Enlarged | None:
     factors = scales_of(graph, value.node, op)
     if factors is None or len(factors) < 3 or factors[:2] != [1, 1] or max(factors) == 1:
         return None
-    if not all(float(factor).is_integer() and _repeats(op, factor) for factor in factors):
+    whole = all(float(factor).is_integer() and factor >= 1 for factor in factors)
+    if not whole or not all(_repeats(op, factor) for factor in factors):
         return None
     return Enlarged(image=image, resize=value.node, times=tuple(int(factor) for factor in factors[2:]))
 
@@ -58,7 +59,10 @@ def _repeats(op: Resize, factor: float) -> bool:
 
 
 def scales_of(graph: Graph, node: int, op: Resize) -> list[float] | None:
-    """By how much each axis grows, where that is constant: given as scales, or as sizes for a known size."""
+    """By how much each axis grows, where that is constant: given as scales, or as sizes for a known size.
+
+    Zero for an axis of which it is not known.
+    """
     image, _, scales, *sizes = graph.operands(node)
     assert image is not None
     before, after = graph.type(image), graph.type(Value(node, 0))

@@ -156,7 +156,9 @@ class TransformConvIntoWinograd(PricedRewrite[TiledConv]):
         x, _, *rest = graph.operands(m.conv)
         assert x is not None
         bias, parameters = (rest[0] if rest else None), rest[1:]
-        products = _products(edit, m.conv, _turned_there(edit, x, axes), bias, axes)
+        channels = constant_weight(graph, m.conv)[1].shape[1]  # of x they may not be known
+        there = _turned_there(edit, x, axes, channels=channels)
+        products = _products(edit, m.conv, there, bias, axes)
         y = _turned_back(edit, products, axes)
         if op.activation is not None:
             y = edit.add(op.activation, y, *parameters)
@@ -212,10 +214,8 @@ def _tiled(match: TiledConv) -> list[TiledConv]:
     return [replace(match, tile=tile) for tile in TILES]
 
 
-def _turned_there(edit: Edit, x: Value, axes: Sequence[_Axis]) -> Value:
+def _turned_there(edit: Edit, x: Value, axes: Sequence[_Axis], *, channels: int) -> Value:
     """The tiles at their points: x (N, C, H, W) -> (N, points·C, tiles), numbered (column, row, channel)."""
-    channels = edit.graph.type(x).dim(1)
-    assert isinstance(channels, int)
     for number, axis in enumerate(axes):
         if axis.is_turned:
             x = _along(edit, x, axis, number=number, channels=channels)

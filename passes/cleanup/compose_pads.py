@@ -83,6 +83,13 @@ class ComposePads(Rewrite[PadOfPad]):
         return mode == "edge" or not any(any(first) and max(second) > 0 for first, second in m.pairs)
 
     @requirement
+    def something_is_left_to_take_from(self, graph: Graph, m: PadOfPad) -> bool:
+        """Elements that are taken from data need some: nothing is known to be cut off entirely."""
+        return _mode(graph, m.inner if _adds(m.first) else m.outer) == "constant" or not any(
+            dim == 0 for dim in graph.type(Value(m.outer, 0)).shape or ()
+        )
+
+    @requirement
     def nothing_else_reads_the_inner_one(self, graph: Graph, m: PadOfPad) -> bool:
         """Only the outer Pad reads the inner one, so that it goes."""
         return graph.sole_reader(Value(m.inner, 0)) is not None

@@ -53,12 +53,12 @@ class InlineConstantIf(Rewrite[KnownChoice]):
         if condition is None or condition.size != 1:
             return None
         taken = "then_branch" if condition.numpy().reshape(()) else "else_branch"
-        rest = iter(graph.operands(node)[1:])
-        captured = {
-            name: dict(zip(body.captures, rest, strict=False)) for name, body in bodies_of(op).items()
-        }
+        bodies, rest = bodies_of(op), iter(graph.operands(node)[1:])
+        captured = {name: dict(zip(body.captures, rest, strict=False)) for name, body in bodies.items()}
+        if taken not in bodies:
+            return None
         given = {inside: outside for inside, outside in captured[taken].items() if outside is not None}
-        return KnownChoice(node=node, branch=bodies_of(op)[taken], captured=given)
+        return KnownChoice(node=node, branch=bodies[taken], captured=given)
 
     @requirement
     def the_results_have_the_types_it_states(self, graph: Graph, m: KnownChoice) -> bool:
@@ -75,7 +75,8 @@ class InlineConstantIf(Rewrite[KnownChoice]):
 
 def _give_ranges(edit: Edit, result: Value, value: Value) -> None:
     """Let Range read a scalar, as ONNX has it: a vector of one passes as long as its shape is not seen."""
-    if edit.graph.type(value).rank == 1:
+    kind = edit.graph.type(value)
+    if kind.rank == 1 and kind.size in (None, 1):
         for use in edit.graph.readers(result):
             if edit.graph.op(use.node).label == "Range":
                 edit.rewire(use, edit.add(Squeeze(), value, edit.constant(np.array([0]))))

@@ -12,7 +12,7 @@ from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Concat, Gather, Op, Reshape, Slice, Split, Transpose
 from convgraph.ir.ops.layout import python_slice
-from convgraph.ir.tensor import TensorType
+from convgraph.ir.tensor import Dim, TensorType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +169,8 @@ def _shuffled(graph: Graph, value: Value) -> ChannelOrder | None:
     mixed, split, x = chain
     transpose, apart = graph.producer(mixed), graph.type(split)
     sizes = _channel_axes(graph.type(x), apart)
-    if sizes is None or not _same_axes(graph.type(x), graph.type(value)):
+    before, after = graph.type(x), graph.type(value)
+    if sizes is None or before.dim(1) != after.dim(1) or not agree(before.shape or (), after.shape):
         return None
     assert isinstance(transpose, Transpose)
     perm, last = transpose.order(apart.rank or 0), len(sizes) + 1
@@ -194,11 +195,12 @@ def _channel_axes(x: TensorType, apart: TensorType) -> tuple[int, ...] | None:
     return tuple(known[:axes]) if same_batch or same_rest else None
 
 
-def _same_axes(before: TensorType, after: TensorType) -> bool:
-    """Whether all sizes agree: with as many elements, one that is not known has no choice."""
-    pairs = list(zip(before.shape or (), after.shape or (), strict=False))
-    differing = sum(a != b or a is None for a, b in pairs)
-    return before.rank == after.rank and before.dim(1) == after.dim(1) and differing <= 1
+def agree(expected: Sequence[Dim], found: Sequence[Dim] | None) -> bool:
+    """Whether sizes are the same: of as many elements, one that is not known has no choice."""
+    if found is None or len(found) != len(expected):
+        return False
+    unlike = [pair for pair in zip(expected, found, strict=True) if pair[0] != pair[1] or None in pair]
+    return len(unlike) <= 1 and not any(isinstance(a, int) and isinstance(b, int) for a, b in unlike)
 
 
 Reader = Callable[[Graph, Value], ChannelOrder | None]

@@ -1,13 +1,12 @@
 """Reshape, Transpose, Reshape of an image: what the rewrites that recover pixel shuffles have in common."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Op, Reshape, Transpose
 from convgraph.ir.tensor import DataType, Dim
-from convgraph.passes.fusion.channel_order import rearranged
+from convgraph.passes.fusion.channel_order import agree, rearranged
 from convgraph.passes.rewrite import Rewrite, requirement
 
 _MOVED_EVERYWHERE = (DataType.FLOAT, DataType.DOUBLE)  # runtimes lack shuffles of other elements
@@ -38,12 +37,6 @@ def shuffled(graph: Graph, node: int) -> Shuffled | None:
     if graph.type(x).dtype not in _MOVED_EVERYWHERE:
         return None
     return Shuffled(x=x, perm=transpose.order(6), apart=apart, mixed=mixed, result=Value(node, 0))
-
-
-def agree(expected: Sequence[Dim], found: Sequence[Dim] | None) -> bool:
-    """Whether sizes are the same: of as many elements, one that is not known has no choice."""
-    pairs = list(zip(expected, found or (), strict=False))
-    return len(pairs) == len(expected) and sum(a != b or a is None for a, b in pairs) <= 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fuzz.neighbours import FINE, wronged
 from laws import check
 from laws.draw import Draw
 from laws.meaning import difference
@@ -72,6 +73,14 @@ def test_what_is_there_for_others_is_left_or_means_the_same(name: str) -> None:
         if trace.applications and tables is not TABLES[name]:
             bound = max(BOUNDS[name], getattr(tables, "BOUND", 0.0))
             assert not difference(graph, result, dyadic=False, bound=bound), tables.__doc__
+
+
+@pytest.mark.parametrize("name", [name for name, rewrite in REWRITES.items() if rewrite.exact])
+def test_what_differs_from_an_example_in_one_place_is_left_or_means_the_same(name: str) -> None:
+    for seed, build in enumerate(TABLES[name].EXAMPLES.values()):
+        graph, bound = build(Draw(dyadic=False)), BOUNDS[name]
+        for what, found in wronged(REWRITES[name], graph, count=3, seed=seed, bound=bound):
+            assert found in FINE, what
 
 
 @pytest.mark.parametrize("name", [name for name, rewrite in REWRITES.items() if rewrite.exact])

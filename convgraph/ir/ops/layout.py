@@ -35,6 +35,8 @@ class Pad(Op):
         axes: TensorType | None = None,
     ) -> TensorType:
         """The type of the padded data."""
+        one = constant_value is None or constant_value.size in (None, 1)
+        require(one, "Pad", found=f"constant_value {constant_value}", expected="one element")
         if data.shape is None:
             return data.with_shape(None)
         amounts = self.amounts(data, pads, axes)
@@ -271,6 +273,8 @@ class Gather(Op):
 
     def infer(self, data: TensorType, indices: TensorType) -> TensorType:
         """The type of what is taken."""
+        found = f"indices of type {indices}"
+        require(not indices.dtype.is_float, "Gather", found=found, expected="whole numbers")
         if data.shape is None:
             return data.with_shape(None)
         axis = normal_axis("Gather", self.axis, rank=len(data.shape))

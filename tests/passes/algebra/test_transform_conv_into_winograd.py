@@ -12,6 +12,7 @@ from laws.weighted import Weight, convolved
 from convgraph.analysis.cost import graph_cost, node_cost, parameters
 from convgraph.analysis.target import GenericTarget, OnnxruntimeCpu
 from convgraph.exporters.onnx_model import to_onnx
+from convgraph.ir.build import GraphBuilder
 from convgraph.ir.ops import Conv, LeakyRelu
 from convgraph.numerics.evaluate import evaluate
 from convgraph.passes import EXACT, Pipeline
@@ -158,3 +159,14 @@ def test_of_those_that_save_enough_the_cheapest_is_taken() -> None:
         rewrite = TransformConvIntoWinograd(target=OnnxruntimeCpu(threads=threads))
         result, _ = Pipeline([rewrite]).run(graph)
         assert points in {op.group for n in result.compute_nodes() if isinstance(op := result.op(n), Conv)}
+
+
+def test_the_weight_says_how_many_channels_there_are() -> None:
+    b, draw = GraphBuilder("g", opset=17), Draw(dyadic=False)
+    x = b.input("x", shape=("N", "C", 20, 20))
+    b.output(b.add(square(), x, draw.weight(128, 128, 3, 3)), name="y")
+    graph, feeds = b.build(), {"x": draw.weight(1, 128, 20, 20)}
+    result, trace = Pipeline([TransformConvIntoWinograd(target=ONE)]).run(graph)
+    assert trace.applications
+    expected, found = (in_onnxruntime(one, feeds)["y"] for one in (graph, result))
+    np.testing.assert_allclose(found, expected, atol=BOUND * np.abs(expected).max())

@@ -97,6 +97,9 @@ NEAR_MISSES = {
         padded(ROWS, BOTH, modes=("wrap", "wrap")),
         padded(ROWS, (0, 0, -1, 0, 0, 0, 1, 0), modes=("reflect", "reflect")),
     ],
+    "something_is_left_to_take_from": [
+        padded(BOTH, cut=[(1, 1, -2), (3, 2, -1)], modes=("wrap", "")),
+    ],
     "nothing_else_reads_the_inner_one": [padded(ROWS, COLUMNS, returned=True)],
 }
 

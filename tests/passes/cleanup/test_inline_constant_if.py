@@ -9,6 +9,7 @@ from laws.meaning import in_onnxruntime
 
 from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.graph import Graph
+from convgraph.ir.ops import Squeeze
 from convgraph.ir.tensor import Array
 from convgraph.passes import Pipeline
 from convgraph.passes.cleanup.inline_constant_if import InlineConstantIf
@@ -110,3 +111,14 @@ def test_values_get_names_that_no_other_body_uses() -> None:
     }
     before, after = in_onnxruntime(graph, feeds), in_onnxruntime(result, feeds)
     assert all((before[name] == after[name]).all() for name in before)
+
+
+def test_a_range_that_reads_a_vector_of_none_is_as_broken_as_before() -> None:
+    numbers = "zero = Constant <value_int = 0> () one = Constant <value_int = 1> ()"
+    chosen = choice("t = Identity(n)", "e = Squeeze(n)", kind="int64[]", name="z")
+    graph = model(
+        f"n = Shape <start = 1, end = 1> (x) {numbers} {chosen} y = Range(zero, z, one)", outputs="int64[k] y"
+    )(Draw(dyadic=True))
+    result, trace = Pipeline([InlineConstantIf()]).run(graph)
+    assert trace.applications
+    assert not any(isinstance(result.op(node), Squeeze) for node in result.compute_nodes())

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from laws.draw import Draw
 from laws.nets import after_conv
 from laws.orders import (
@@ -31,7 +32,9 @@ from convgraph.ir.ops import (
     Tanh,
     Transpose,
 )
+from convgraph.ir.tensor import Dim
 from convgraph.passes import Pipeline
+from convgraph.passes.fusion.channel_order import agree
 from convgraph.passes.fusion.fold_channel_order_into_conv import FoldChannelOrderIntoConv
 
 MIXED = gathered(2, 5, 0, 3, 1, 4)
@@ -121,6 +124,24 @@ NEAR_MISSES = {
         after_conv(gathered(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5)),
     ],
 }
+
+
+@pytest.mark.parametrize(
+    ("sizes", "agreed"),
+    [
+        (("N", 6, 4, 5), True),
+        (("N", 6, 4, "W"), True),
+        (("N", 6, 4, None), True),
+        (("N", 6, 4, 7), False),
+        (("N", 6, "H", "W"), False),
+        (("N", 6, None, None), False),
+        (("N", 6, 4), False),
+        (("N", 6, 4, 5, 1), False),
+        (None, False),
+    ],
+)
+def test_of_as_many_elements_one_size_may_be_open(sizes: tuple[Dim, ...] | None, agreed: bool) -> None:
+    assert agree(("N", 6, 4, 5), sizes) is agreed
 
 
 def test_a_shuffle_that_moves_pixels_as_well_is_left() -> None:

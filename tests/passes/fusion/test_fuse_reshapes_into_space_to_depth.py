@@ -56,6 +56,7 @@ NEAR_MISSES = {
         squeezed(2, 3, 10, 8, apart=(2, 3, 4, 2, 5, 2), together=(2, 12, 4, 5)),
         squeezed(2, 3, 8, 10, apart=(2, 3, 4, 2, 5, 2), together=(2, 12, 5, 4)),
         squeezed(2, 6, 8, 5, apart=(2, 3, 4, 2, 5, 2), together=(2, 12, 4, 5)),
+        squeezed("N", 3, 8, 10, apart=(-1, 3, 4, 2, 5, 2), together=(0, 12, 3, 5)),
     ],
     "nothing_else_reads_the_permuted_pixels": [
         squeezed(2, 3, 8, 10, apart=(2, 3, 4, 2, 5, 2), together=(2, 12, 4, 5), returned="mixed")

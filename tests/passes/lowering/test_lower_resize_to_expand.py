@@ -61,6 +61,7 @@ NEAR_MISSES = {
         resized(1, 1, 3, 2, op=replace(NEAREST, coordinate_transformation_mode="half_pixel")),
         resized(1, 1, 2.5, 2, shape=("N", 3, 5, 7)),
         resized(1, 2, 2, 2),
+        resized(2, 3, 10, 14, shape=(2, 3, "H", 7), sizes=True),
     ],
 }
 
