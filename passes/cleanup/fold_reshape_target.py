@@ -57,6 +57,8 @@ class FoldReshapeTarget(Rewrite[JoinedTarget]):
         sizes = measured_sizes(graph, target)
         if sizes is None or (op.allowzero and 0 in sizes):  # a 0 that copies nothing
             return None
+        if any(isinstance(size, int) and size < _OPEN for size in sizes):  # no Reshape takes that
+            return None
         return JoinedTarget(node=node, sizes=spelled(sizes, graph.type(x).shape or ()))
 
     @requirement

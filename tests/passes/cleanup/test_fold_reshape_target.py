@@ -136,3 +136,9 @@ def test_a_zero_that_copies_nothing_is_left() -> None:
     body = BATCH + constant("c", 0, 7) + "t = Concat <axis = 0> (n, c) y = Reshape <allowzero = 1> (x, t)"
     graph = model(body, shape="N, 0, 5")(Draw(dyadic=True))
     assert not Pipeline([FoldReshapeTarget()]).run(graph)[1].applications
+
+
+def test_sizes_that_no_reshape_takes_are_left() -> None:
+    body = BATCH + constant("c", -2, 105) + "t = Concat <axis = 0> (n, c) y = Reshape(x, t)"
+    _, trace = Pipeline([FoldReshapeTarget()]).run(model(body)(Draw(dyadic=True)))
+    assert not trace.applications

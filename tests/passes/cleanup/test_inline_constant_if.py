@@ -113,6 +113,13 @@ def test_values_get_names_that_no_other_body_uses() -> None:
     assert all((before[name] == after[name]).all() for name in before)
 
 
+def test_a_range_that_reads_a_vector_of_one_is_given_a_scalar() -> None:
+    graph = EXAMPLES["a Range reads the vector of one that it makes"](Draw(dyadic=True))
+    result, _ = Pipeline([InlineConstantIf()]).run(graph)
+    (made,) = (node for node in result.compute_nodes() if result.op(node).label == "Range")
+    assert [result.type(v).rank for v in result.operands(made) if v is not None] == [0, 0, 0]
+
+
 def test_a_range_that_reads_a_vector_of_none_is_as_broken_as_before() -> None:
     numbers = "zero = Constant <value_int = 0> () one = Constant <value_int = 1> ()"
     chosen = choice("t = Identity(n)", "e = Squeeze(n)", kind="int64[]", name="z")
