@@ -50,7 +50,7 @@ def difference(before: Graph, after: Graph, *, dyadic: bool, bound: float = 0.0)
         assert judged, "neither the oracle nor onnxruntime could compute it"
         for run, expected, found in judged:
             for name, reference in expected.items():
-                allowed = 0.0 if dyadic and not bound else _allowed(name, reference, lengths, bound)
+                allowed = 0.0 if dyadic and not bound else _allowed(before, name, reference, lengths, bound)
                 where = _mismatch(reference, found[name], allowed)
                 if where:
                     return f"{run.__name__}: {name}{where}"
@@ -67,7 +67,7 @@ def deployed_difference(before: Graph, after: Graph, *, dyadic: bool, bound: flo
             return ""
         found = in_onnxruntime(after, feeds, optimized=True)
         for name, reference in wanted.items():
-            allowed = _allowed(name, reference, lengths, bound)
+            allowed = _allowed(before, name, reference, lengths, bound)
             fine = not _mismatch(reference, as_it_is[name], allowed)
             where = _mismatch(reference, found[name], allowed)
             if fine and where:
@@ -95,8 +95,8 @@ def _both(
         return None
 
 
-def _allowed(name: str, reference: Array, lengths: Mapping[str, float], bound: float) -> float:
-    dtype = DataType.of(reference.dtype)
+def _allowed(graph: Graph, name: str, reference: Array, lengths: Mapping[str, float], bound: float) -> float:
+    dtype = graph.type(graph.value(name)).dtype
     if not dtype.is_float or not reference.size:
         return 0.0
     scale = float(np.max(np.abs(reference[np.isfinite(reference)]), initial=0.0))
