@@ -31,6 +31,7 @@ from convgraph.errors import CannotRun, ConvgraphError, UnsupportedOp
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.graph import Graph
+from convgraph.ir.tensor import DataType
 from convgraph.ir.wellformed import check
 from convgraph.passes import ALL, Pipeline, Rewrite
 
@@ -90,8 +91,10 @@ def wronged(
 def _difference(before: Graph, after: Graph, *, bound: float) -> str:
     try:
         for feeds in feeds_for(before, dyadic=False):
-            if not all(isinstance(found, np.ndarray) for found in in_onnxruntime(before, feeds).values()):
-                return "no model"  # but one of lists
+            for name, found in in_onnxruntime(before, feeds).items():
+                kind = before.type(before.value(name)).dtype
+                if not isinstance(found, np.ndarray) or DataType.of(found.dtype) is not kind:
+                    return "no model"  # but one of lists, or of elements of a type that nobody knows
     except (Fail, InvalidArgument, InvalidGraph, RuntimeException, UnsupportedOp):
         return "no model"
     return difference(before, after, dyadic=False, bound=bound) or "same"

@@ -10,6 +10,8 @@ from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Relu, Split, Tanh
 from convgraph.ir.tensor import Dim
+from convgraph.passes import Pipeline
+from convgraph.passes.algebra.compose_channel_orders import ComposeChannelOrders
 
 MIXED = gathered(2, 5, 0, 3, 1, 4)
 HALVES = (sliced(0, 3), sliced(3, 6))
@@ -56,3 +58,9 @@ NEAR_MISSES = {
         taken(gathered(3, 0, 2), gathered(1, 0), gathered(2, 1), gathered(2, 0), channels=20),
     ],
 }
+
+
+def test_an_order_of_which_nothing_is_taken_is_not_spoken_of() -> None:
+    _, trace = Pipeline([ComposeChannelOrders()]).run(taken(MIXED, then(Relu()))(Draw(dyadic=True)))
+    assert not trace.applications
+    assert not trace.refusals

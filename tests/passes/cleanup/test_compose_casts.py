@@ -56,6 +56,7 @@ NEAR_MISSES = {
         casts(D.FLOAT, D.BOOL, D.FLOAT),
         casts(D.INT32, D.BOOL, D.INT32),
         casts(D.INT32, D.UINT8, D.FLOAT, between=False),
+        casts(D.INT32, D.UINT64, D.FLOAT, between=False),
     ],
     "a_cast_goes": [
         casts(D.FLOAT16, D.FLOAT, D.DOUBLE, returned=True),

@@ -1,9 +1,12 @@
 """Tables for commute-slice-with-conv."""
 
 import numpy as np
+from laws.draw import Draw
 from laws.sliced import FAR, activated, automatic, sliced
 
 from convgraph.ir.ops import Conv
+from convgraph.passes import Pipeline
+from convgraph.passes.fusion.commute_slice_with_conv import CommuteSliceWithConv
 
 BELOW = Conv.of(2, pads=(2, 1, 0, 1))
 
@@ -40,3 +43,10 @@ NEAR_MISSES = {
     ],
     "the_slice_gets_smaller": [sliced(BELOW, (2, 0, -1), spatial=(6, 5), outside=2)],
 }
+
+
+def test_what_the_pads_make_is_left_to_another() -> None:
+    graph = sliced(Conv.of(2, pads=2), (2, 1, -2), spatial=(7, 5))(Draw(dyadic=True))
+    _, trace = Pipeline([CommuteSliceWithConv()]).run(graph)
+    assert not trace.applications
+    assert not trace.refusals

@@ -172,3 +172,10 @@ def test_pixels_in_other_axes_than_before_are_left() -> None:
     b.output(b.add(Transpose(perm=(0, 3, 1, 2)), y), name="y")
     _, trace = Pipeline([FuseTransposedMatmulIntoConv()]).run(b.build())
     assert not trace.applications
+
+
+def test_sizes_without_a_name_do_not_matter() -> None:
+    graph = pointwise(None, None)(Draw(dyadic=True))
+    result, trace = Pipeline([FuseTransposedMatmulIntoConv()]).run(graph)
+    assert trace.applications
+    assert "Conv" in {result.op(node).label for node in result.compute_nodes()}

@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import onnx
 from laws.draw import Draw
 
+from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Abs, Conv, Flatten, Op, PRelu, Relu, Reshape, Squeeze, Unsqueeze
@@ -104,3 +106,14 @@ def test_an_input_needs_no_arranging() -> None:
     mixed = b.add(Conv.of(1), b.input("x", shape=("N", 4, 15)), Draw(dyadic=True).weight(6, 4, 1))
     b.output(b.add(Reshape(), mixed, np.asarray([0, 6, 5, 3])), name="y")
     assert not Pipeline([RemoveReshapesAroundConv()]).run(b.build())[1].applications
+
+
+def test_pixels_in_an_unknown_shape_are_left() -> None:
+    """That of what is made of them is stated."""
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[N, 2, 5, 3] x, int64[R] r) => (float[N, 1, 5, 3] y)
+        <float[1, 2, 1] w = {1, 2}, int64[4] back = {0, 1, 5, 3}, float[N, 1, 15] mixed> {
+        flat = Reshape(x, r) mixed = Conv(flat, w) y = Reshape(mixed, back) }"""
+    graph = from_onnx(onnx.parser.parse_model(text))
+    assert [graph.type(graph.value(name)).shape for name in ("flat", "mixed")] == [None, ("N", 1, 15)]
+    assert not Pipeline([RemoveReshapesAroundConv()]).run(graph)[1].applications
