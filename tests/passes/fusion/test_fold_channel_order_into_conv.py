@@ -61,6 +61,13 @@ def activated(*, slopes: int, group: int = 1) -> Callable[[Draw], Graph]:
     return build
 
 
+def sloped(b: GraphBuilder, draw: Draw, x: Value) -> Value:
+    """A convolution of each channel alone, with an activation of its own for each, and another order."""
+    op = replace(Conv.of(2, group=6), activation=PRelu())
+    y = b.add(op, x, draw.weight(6, 1, 1, 1), draw.weight(6), draw.factor(6, 1, 1))
+    return MIXED(b, draw, y)
+
+
 def after_relu(b: GraphBuilder, draw: Draw, x: Value) -> Value:
     """The channels of a Relu in another order; the Relu is read besides."""
     y = b.add(Relu(), x)
@@ -113,7 +120,11 @@ NEAR_MISSES = {
         after_conv(MIXED, overridable="bias"),
         after_conv(MIXED, computed="bias"),
     ],
-    "its_activation_knows_no_channels": [activated(slopes=6), activated(slopes=6, group=2)],
+    "its_activation_knows_no_channels": [
+        activated(slopes=6),
+        activated(slopes=6, group=2),
+        after_conv(sloped),
+    ],
     "it_moves_channels_within_groups": [
         after_conv(MIXED, group=2),
         after_conv(gathered(0, 1, 2), group=2),
