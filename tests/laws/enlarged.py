@@ -27,10 +27,11 @@ def enlarged_conv(
     dtype: type = np.float32,
     overridable: str = "",
     returned: bool = False,
+    axis: int = 1,
 ) -> Callable[[Draw], Graph]:
     """``op`` of images side by side, each of 4 channels, to ``outside`` channels.
 
-    ``parts`` are words for the images: "up" is resized by ``scales``, or to ``sizes``, to the size of a
+    ``axis`` is what the Concat says is that of the channels. ``parts`` are words for the images: "up" is resized by ``scales``, or to ``sizes``, to the size of a
     "skip". ``fill`` is every number of the weight; ``overridable`` makes "weight" or "scales" an initializer
     that a caller may override; ``returned`` makes the resized image an output.
     """
@@ -50,7 +51,7 @@ def enlarged_conv(
             images.append(large if word == "up" else b.add(Relu(), large))
         if returned:
             b.output(images[0])
-        joined = images[0] if len(images) == 1 else b.add(Concat(axis=1), *images, name="joined")
+        joined = images[0] if len(images) == 1 else b.add(Concat(axis=axis), *images, name="joined")
         weight = draw.weight(outside, 4 * len(words) // op.group, *kernel, dtype=dtype)
         weight = weight if fill is None else np.full_like(weight, fill)
         rest = [draw.weight(outside, dtype=dtype)] if bias else []

@@ -20,6 +20,7 @@ OPTIONS: dict[str, Any] = {"size_limit": 4_000}
 
 EXAMPLES = {
     "enlarged first": enlarged_conv(THREE, 3, 3, parts="up skip"),
+    "channels counted from the end": enlarged_conv(THREE, 3, 3, parts="up skip", axis=-3),
     "enlarged last, no bias": enlarged_conv(THREE, 3, 3, parts="skip up", bias=False),
     "between two": enlarged_conv(THREE, 3, 3, parts="skip up skip"),
     "two enlarged": enlarged_conv(THREE, 3, 2, parts="up skip up", scales=(1, 1, 3, 2)),
