@@ -31,9 +31,10 @@ def enlarged_conv(
 ) -> Callable[[Draw], Graph]:
     """``op`` of images side by side, each of 4 channels, to ``outside`` channels.
 
-    ``axis`` is what the Concat says is that of the channels. ``parts`` are words for the images: "up" is resized by ``scales``, or to ``sizes``, to the size of a
-    "skip". ``fill`` is every number of the weight; ``overridable`` makes "weight" or "scales" an initializer
-    that a caller may override; ``returned`` makes the resized image an output.
+    ``axis`` is what the Concat calls that of the channels. ``parts`` are words for the images: "up" is
+    resized by ``scales``, or to ``sizes``, to the size of a "skip". ``fill`` is every number of the weight;
+    ``overridable`` makes "weight" or "scales" an initializer that a caller may override; ``returned`` makes
+    the resized image an output.
     """
 
     def build(draw: Draw) -> Graph:
