@@ -101,6 +101,8 @@ def _gathered(graph: Graph, value: Value) -> ChannelOrder | None:
     if not isinstance(op, Gather) or x is None or tensor is None or not count or len(tensor.shape) != 1:
         return None
     taken = tensor.numpy().tolist()
+    if tensor.dtype.is_float:  # a broken model, left as it is
+        return None
     if not _on_channels(graph, op.axis, x) or not all(-count <= index < count for index in taken):
         return None
     return _selection(graph, value, x, (index % count for index in taken))

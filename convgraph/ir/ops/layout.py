@@ -273,8 +273,6 @@ class Gather(Op):
 
     def infer(self, data: TensorType, indices: TensorType) -> TensorType:
         """The type of what is taken."""
-        found = f"indices of type {indices}"
-        require(not indices.dtype.is_float, "Gather", found=found, expected="whole numbers")
         if data.shape is None:
             return data.with_shape(None)
         axis = normal_axis("Gather", self.axis, rank=len(data.shape))

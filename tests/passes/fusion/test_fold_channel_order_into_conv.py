@@ -25,6 +25,7 @@ from convgraph.ir.ops import (
     Conv,
     ConvTranspose,
     Elu,
+    Gather,
     GlobalAveragePool,
     PRelu,
     Relu,
@@ -153,6 +154,15 @@ NEAR_MISSES = {
 )
 def test_of_as_many_elements_one_size_may_be_open(sizes: tuple[Dim, ...] | None, agreed: bool) -> None:
     assert agree(("N", 6, 4, 5), sizes) is agreed
+
+
+def test_numbers_of_channels_that_are_no_whole_ones_are_left() -> None:
+    def broken(b: GraphBuilder, draw: Draw, x: Value) -> Value:
+        del draw
+        return b.add(Gather(axis=1), x, np.array([1, 0, 2, 5, 4, 3], np.float32))
+
+    graph = after_conv(broken)(Draw(dyadic=True))
+    assert not Pipeline([FoldChannelOrderIntoConv()]).run(graph)[1].applications
 
 
 def test_a_shuffle_that_moves_pixels_as_well_is_left() -> None:
