@@ -38,16 +38,22 @@ def enlarged(graph: Graph, value: Value) -> Enlarged | None:
     op, image = graph.producer(value), graph.operand(value.node, 0)
     if not isinstance(op, Resize) or op.mode != "nearest" or image is None:
         return None
-    factors = scales_of(graph, value.node, op)
-    if factors is None or len(factors) < 3 or factors[:2] != [1, 1] or max(factors) == 1:
+    times = times_of(graph, value.node, op)
+    if times is None or max(times) == 1 or not all(_repeats(op, factor) for factor in times):
+        return None
+    return Enlarged(image=image, resize=value.node, times=times)
+
+
+def times_of(graph: Graph, node: int, op: Resize) -> tuple[int, ...] | None:
+    """How many times as long each spatial axis gets, where that is constant and whole, and no other grows."""
+    factors = scales_of(graph, node, op)
+    if factors is None or len(factors) < 3 or factors[:2] != [1, 1]:
         return None
     whole = all(float(factor).is_integer() and factor >= 1 for factor in factors)
-    if not whole or not all(_repeats(op, factor) for factor in factors):
-        return None
-    return Enlarged(image=image, resize=value.node, times=tuple(int(factor) for factor in factors[2:]))
+    return tuple(int(factor) for factor in factors[2:]) if whole else None
 
 
-def _repeats(op: Resize, factor: float) -> bool:
+def _repeats(op: Resize, factor: int) -> bool:
     """Whether output o is a copy of input o // factor."""
     match op.coordinate_transformation_mode:
         case "asymmetric":

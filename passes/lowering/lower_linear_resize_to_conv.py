@@ -17,7 +17,7 @@ import numpy as np
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import ConvTranspose, Op, Pad, Resize
-from convgraph.passes.algebra.repeated import scales_of
+from convgraph.passes.algebra.repeated import times_of
 from convgraph.passes.algebra.tents import lead, tent, tents
 from convgraph.passes.algebra.transposed import TransposedConv
 from convgraph.passes.lowering.lower_conv_transpose_to_sub_pixel import LowerConvTransposeToSubPixel
@@ -44,7 +44,7 @@ class LowerLinearResizeToConv(Rewrite[Resized]):
     @requirement
     def only_spatial_axes_grow_by_whole_numbers(self, graph: Graph, m: Resized) -> bool:
         """The spatial axes grow by known whole numbers, and the batch and the channels keep their size."""
-        return _times(graph, m.resize) is not None
+        return times_of(graph, m.resize, _resize(graph, m.resize)) is not None
 
     @requirement
     def its_grid_is_the_same_at_every_size(self, graph: Graph, m: Resized) -> bool:
@@ -60,7 +60,8 @@ class LowerLinearResizeToConv(Rewrite[Resized]):
     def apply(self, edit: Edit, m: Resized) -> None:
         """Repeat the edge, and write and spell a transposed convolution."""
         graph, result = edit.graph, Value(m.resize, 0)
-        x, times, kind = graph.operand(m.resize, 0), _times(graph, m.resize), graph.type(result)
+        x, kind = graph.operand(m.resize, 0), graph.type(result)
+        times = times_of(graph, m.resize, _resize(graph, m.resize))
         channels = kind.dim(1)
         assert x is not None
         assert times is not None
@@ -77,14 +78,6 @@ def _resize(graph: Graph, node: int) -> Resize:
     op = graph.op(node)
     assert isinstance(op, Resize)
     return op
-
-
-def _times(graph: Graph, node: int) -> tuple[int, ...] | None:
-    factors = scales_of(graph, node, _resize(graph, node))
-    if factors is None or len(factors) < 3 or factors[:2] != [1, 1]:
-        return None
-    whole = all(float(factor).is_integer() and factor >= 1 for factor in factors)
-    return tuple(int(factor) for factor in factors[2:]) if whole else None
 
 
 def _edged(edit: Edit, x: Value, times: Sequence[int]) -> Value:
