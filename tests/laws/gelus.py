@@ -50,6 +50,15 @@ def gated(b: GraphBuilder, n: Numbers, x: Value, g: Value, *, outer: str, half: 
     return n.times(product, half) if outer == "h·(x·c)" else b.add(Div(), product, 1 / half)
 
 
+def scaled(steps: Steps) -> Steps:
+    """The same of a value times a number: of this value, too, all that follows is a polynomial."""
+
+    def wrapped(b: GraphBuilder, x: Value) -> Sequence[Value]:
+        return steps(b, b.add(Mul(), x, b.constant(np.array(3, b.type(x).dtype.numpy))))
+
+    return wrapped
+
+
 def of_erf(
     *,
     outer: str = "(x·h)·c",

@@ -87,6 +87,7 @@ EXAMPLES = {
     ),
     "SAME": joined(features(batch=1), ROWS, conv=replace(Conv.of(2, strides=2), auto_pad="SAME_LOWER")),
     "1-D": joined(features(batch=1, spatial=(11,)), constant(1, 2, 11)),
+    "1-D, counted from the end": joined(features(batch=1, spatial=(11,)), constant(1, 2, 11), axis=-2),
     "3-D": joined(features(batch=1, spatial=(3, 5, 4)), constant(1, 1, 3, 5, 4), outside=4),
     "half": joined(
         features(batch=1, dtype=np.float16), constant(1, 2, 7, 5, dtype=np.float16), dtype=np.float16

@@ -105,6 +105,12 @@ NEAR_MISSES = {
 }
 
 
+@pytest.mark.parametrize("example", [name for name in EXAMPLES if "phases" in name])
+def test_all_phases_are_sums_of_the_same_taps(example: str) -> None:
+    _, trace = Pipeline([SumKernelsAtLoad()]).run(EXAMPLES[example](Draw(dyadic=True)))
+    assert len(trace.applications) == 1
+
+
 def upsampling(channels: int = 64) -> Graph:
     """A 3×3 convolution of an image that is enlarged by repeating its pixels."""
     draw = Draw(dyadic=False)

@@ -78,6 +78,8 @@ NEAR_MISSES = {
         (D.INT32, D.DOUBLE, True),
         (D.INT64, D.DOUBLE, False),
         (D.UINT8, D.INT8, False),
+        (D.UINT8, D.UINT16, True),
+        (D.UINT16, D.UINT8, False),
         (D.INT8, D.UINT16, False),
         (D.UINT8, D.FLOAT16, True),
         (D.UINT16, D.FLOAT16, False),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from laws.draw import Draw
-from laws.gelus import BOUND, OUTER, of_tanh
+from laws.gelus import BOUND, OUTER, of_tanh, scaled
 from laws.pointwise import made_of
 
 from convgraph.passes import FuseTanhIntoGelu, Pipeline
@@ -18,6 +18,8 @@ EXAMPLES = {
     "numbers left": made_of(of_tanh(cube="mul", left=True), opset=NEWEST),
     "half": made_of(of_tanh(cube="factored", left=True), dtype=np.float16, opset=NEWEST),
     "1-D": made_of(of_tanh(), shape=("N", 4, "L"), opset=NEWEST),
+    "of a value times a number": made_of(scaled(of_tanh()), opset=NEWEST),
+    "of a value times a number, by products": made_of(scaled(of_tanh(cube="mul")), opset=NEWEST),
 }
 
 NEAR_MISSES = {

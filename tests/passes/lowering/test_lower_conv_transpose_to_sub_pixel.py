@@ -174,6 +174,7 @@ def test_any_setting_is_bit_for_bit_the_same_in_every_form(seed: int) -> None:
         (transpose(2, strides=16, pads=8), (32, 32), "crop"),
         (transpose(2, strides=2, pads=1), (3, 3), "phases"),
         (transpose(2, strides=(2, 3), pads=1), (4, 4), "phases"),
+        (transpose(2, strides=4, pads=2), (7, 7), "phases"),
         (transpose(2, strides=8, pads=4), (15, 15), "crop"),  # 64 convolutions for one are too many
         (transpose(2, pads=1), (3, 3), "one"),
         (transpose(3, strides=2, pads=1), (3, 3, 3), "phases"),

@@ -9,17 +9,21 @@ from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import GlobalAveragePool, Relu
 from convgraph.ir.tensor import DataType, Dim
+from convgraph.passes import LowerGlobalAveragePoolToReduceMean, Pipeline
 
 
 def pooled(
-    *shape: Dim, dtype: type = np.float32, opset: int = 17, returned: bool = False
+    *shape: Dim, known: bool = True, dtype: type = np.float32, opset: int = 17, returned: bool = False
 ) -> Callable[[Draw], Graph]:
-    """The mean of each channel of x (2ᵏ elements), and a Relu of it unless it is ``returned``."""
+    """The mean of each channel of x (2ᵏ elements), and a Relu of it unless it is ``returned``.
+
+    Not ``known``: nothing is said of how many axes x has.
+    """
 
     def build(draw: Draw) -> Graph:
         del draw
         b = GraphBuilder("g", opset=opset)
-        x = b.input("x", shape=tuple(shape), dtype=DataType.of(np.dtype(dtype)))
+        x = b.input("x", shape=tuple(shape) if known else None, dtype=DataType.of(np.dtype(dtype)))
         y = b.add(GlobalAveragePool(), x, node="pool")
         b.output(y if returned else b.add(Relu(), y), name="y")
         return b.build()
@@ -40,3 +44,8 @@ EXAMPLES = {
 }
 
 NEAR_MISSES: dict[str, Sequence[Callable[[Draw], Graph]]] = {}
+
+
+def test_a_pool_over_who_knows_how_many_axes_stays() -> None:
+    graph = pooled(known=False)(Draw(dyadic=True))
+    assert not Pipeline([LowerGlobalAveragePoolToReduceMean()]).run(graph)[1].applications
