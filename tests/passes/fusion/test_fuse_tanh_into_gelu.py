@@ -18,6 +18,7 @@ EXAMPLES = {
     "numbers left": made_of(of_tanh(cube="mul", left=True), opset=NEWEST),
     "half": made_of(of_tanh(cube="factored", left=True), dtype=np.float16, opset=NEWEST),
     "1-D": made_of(of_tanh(), shape=("N", 4, "L"), opset=NEWEST),
+    "a newer opset": made_of(of_tanh(), opset=NEWEST + 1),
     "of a value times a number": made_of(scaled(of_tanh()), opset=NEWEST),
     "of a value times a number, by products": made_of(scaled(of_tanh(cube="mul")), opset=NEWEST),
 }
