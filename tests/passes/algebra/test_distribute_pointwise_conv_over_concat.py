@@ -8,7 +8,7 @@ from laws.draw import Draw
 
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Concat, Conv, Expand, GlobalAveragePool, Relu, Resize
+from convgraph.ir.ops import Concat, Conv, Expand, GlobalAveragePool, Input, Relu, Resize
 from convgraph.ir.tensor import Dim
 from convgraph.passes import Pipeline
 from convgraph.passes.algebra.distribute_pointwise_conv_over_concat import DistributePointwiseConvOverConcat
@@ -128,6 +128,15 @@ NEAR_MISSES = {
     ],
     "it_is_cheaper_on_the_target": [head(whole(5), enlarged(3, 1))],
 }
+
+
+def test_the_bias_goes_with_a_whole_image() -> None:
+    """A term of one pixel, which the sum broadcasts, has none."""
+    graph = EXAMPLES["pixel and enlarged"](Draw(dyadic=True))
+    result, _ = Pipeline([DistributePointwiseConvOverConcat()]).run(graph)
+    convs = [result.operands(n) for n in result.compute_nodes() if isinstance(result.op(n), Conv)]
+    biases = {type(result.producer(x)): len(rest) == 2 for x, *rest in convs if x is not None}
+    assert biases == {Input: True, GlobalAveragePool: False}
 
 
 def test_a_pixel_is_convolved_as_one() -> None:

@@ -106,6 +106,14 @@ def test_the_nearest_kernel_is_the_least_squares_solution_over_all_axes_at_once(
     )
 
 
+def test_what_is_refused_at_any_distance_has_no_setting() -> None:
+    op = replace(ConvTranspose.of(2, strides=2), output_shape=(13, 12))
+    graph = convolved(op, lambda draw: draw.weight(4, 6, 4, 4))(Draw(dyadic=False))
+    node, rewrite = the_node(graph), SplitNearlyBoxedConvTranspose(tolerance=1.0)
+    assert rewrite.closest(graph, node) is not None
+    assert not rewrite.settings(graph, node)
+
+
 def test_the_checkerboard_is_gone() -> None:
     graph = convolved(ConvTranspose.of(2, strides=2, pads=1), lambda draw: draw.weight(4, 6, 4, 4))(
         Draw(dyadic=False)

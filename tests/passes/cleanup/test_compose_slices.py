@@ -66,6 +66,7 @@ EXAMPLES = {
     "steps, of open size": sliced([(2, 1, END, 2)], [(2, 1, END, 2)], size=OPEN),
     "turned round twice": sliced([(3, -1, -END, -1)], [(3, -1, -END, -1)]),
     "turned round, then cut": sliced([(3, -1, -END, -1)], [(3, 1, 4, 2)]),
+    "counted from the end, then cut": sliced([(2, -6, -1, 1)], [(2, 1, 4, 1)]),
     "nothing left": sliced([ROWS], [(2, 7, END, 1)]),
     "one left": sliced([(3, 6, 0, -2)], [(3, -1, END, 1)]),
     "ends of open size": sliced([(2, 1, -1, 1)], [(2, 1, -1, 1)], size=OPEN),

@@ -50,7 +50,11 @@ def gathered(
 
 
 def gather_nd(**attributes: int) -> Opaque:
-    return Opaque(op_type="GatherND", arity=2, encoded={n: encode(n, v) for n, v in attributes.items()})
+    return opaque("GatherND", **attributes)
+
+
+def opaque(op_type: str, **attributes: int) -> Opaque:
+    return Opaque(op_type=op_type, arity=2, encoded={n: encode(n, v) for n, v in attributes.items()})
 
 
 ROWS = [[number] for number in ORDER]
@@ -84,3 +88,9 @@ NEAR_MISSES = {
 def test_axes_turned_round_by_default_are_left() -> None:
     graph = gathered(Gather(axis=0), there=None, back=None, sizes=("N", 4, "H", 5))(Draw(dyadic=True))
     assert not Pipeline([FuseTransposedGatherIntoGather()]).run(graph)[1].applications
+
+
+def test_what_takes_elements_one_by_one_is_left() -> None:
+    op, turned = opaque("GatherElements", axis=0), (1, 0)
+    graph = gathered(op, [[0], [3], [1]], there=turned, back=turned, sizes=(1, 4))
+    assert not Pipeline([FuseTransposedGatherIntoGather()]).run(graph(Draw(dyadic=True)))[1].applications
