@@ -29,6 +29,7 @@ WIDER = (
     ("tests/cli", "tests/analysis", "tests/report", "tests/exporters"),
 )
 LAWS = "tests/passes/test_rewrite_laws.py"
+OF_ALL = tuple(f"tests/passes/test_{name}.py" for name in ("pipeline", "search", "trace", "account"))
 MANY = 30  # test files, of rewrites that use a file
 FORK = multiprocessing.get_context("fork")
 LOADED = (
@@ -71,7 +72,8 @@ class Tree:
         used = sorted(self.readers[file])
         named = [Path("tests") / Path(path).with_name(f"test_{Path(path).name}") for path in used]
         own = [str(path) for path in named if (self.scratch / path).exists()]
-        return [[LAWS, *own[:MANY]], *(list(wider) for wider in WIDER)]
+        of_all = OF_ALL if Path(file).parent == Path("passes") else ()
+        return [[*of_all, LAWS, *own[:MANY]], *(list(wider) for wider in WIDER)]
 
     def judged(self, mutant: Mutant, stages: Sequence[Sequence[str]]) -> Outcome:
         """Run one stage after the other with the mutant in place, up to the first that fails."""
