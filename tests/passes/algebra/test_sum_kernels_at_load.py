@@ -116,6 +116,15 @@ def test_the_phases_in_order_are_sums_of_the_taps_they_were_made_of() -> None:
     np.testing.assert_array_equal(found, taps.reshape(16, 16, -1))
 
 
+@pytest.mark.parametrize("example", [name for name in EXAMPLES if "phases" in name])
+def test_all_phases_are_found_at_once(example: str) -> None:
+    graph = EXAMPLES[example](Draw(dyadic=True))
+    convs = [node for node in graph.nodes() if isinstance(graph.op(node), Conv)]
+    match = SumKernelsAtLoad().find(graph, convs[0])
+    assert match is not None
+    assert match.convs == tuple(convs)
+
+
 def upsampling(channels: int = 64) -> Graph:
     """A 3×3 convolution of an image that is enlarged by repeating its pixels."""
     draw = Draw(dyadic=False)

@@ -57,6 +57,7 @@ def rejoined(
 EXAMPLES = {
     "split": rejoined(pieces=(1, 3)),
     "split, counted from the end": rejoined(pieces=(2, 1, 1), axis=-3, along=1),
+    "joined, counted from the end": rejoined(pieces=(2, 1, 1), axis=1, along=-3),
     "split along columns": rejoined(pieces=(3, 2), axis=3, size=("N", 4, "H", 5)),
     "slices": rejoined((0, 1), (1, 3), (3, END)),
     "slices, from the end": rejoined((-4, 1), (1, -1), (-1, 9)),
