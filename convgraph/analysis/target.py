@@ -4,7 +4,7 @@ Whether a rewrite pays is asked here and nowhere else.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import ClassVar
 
@@ -29,6 +29,9 @@ Price = tuple[float, ...]
 Prices = Mapping[int, Price]
 """The price of each node of a graph."""
 
+Stopwatch = Callable[[Graph, Graph], tuple[float, float] | None]
+"""The seconds that two graphs take, run in turns on the target; None where that is not told."""
+
 MARGIN = 0.02  # of the predicted time: two ways that are as close as this, a prediction cannot tell apart
 _MICRO = 1e6
 
@@ -39,7 +42,7 @@ class Target(ABC):
     ``nothing`` is its price for doing nothing; ``around`` is how many steps beyond some nodes it has to see
     to price them. ``is_timed`` says that its price is a time, so that it knows what more passes over memory
     cost where there are fewer multiplications. ``threads`` are how many a model is to run on, None where that
-    is not said.
+    is not said. ``stopwatch`` measures here what is otherwise predicted; None where nothing is measured.
     """
 
     name: ClassVar[str]
@@ -47,6 +50,7 @@ class Target(ABC):
     around: ClassVar[int] = 0
     is_timed: ClassVar[bool] = False
     threads: int | None = None
+    stopwatch: Stopwatch | None = None
 
     def cost(self, graph: Graph, nodes: Iterable[int] | None = None) -> Cost:
         """What running the graph, or these of its nodes, counts: MACs, then bytes of memory traffic."""
@@ -116,8 +120,14 @@ class OnnxruntimeCpu(Target):
     around: ClassVar[int] = 1
     is_timed: ClassVar[bool] = True
 
-    def __init__(self, rates: Rates | None = None, *, threads: int | None = None) -> None:
-        self._measured, self.threads = rates, threads
+    def __init__(
+        self,
+        rates: Rates | None = None,
+        *,
+        threads: int | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
+        self._measured, self.threads, self.stopwatch = rates, threads, stopwatch
         self._prices = once_for_alike(self._predicted)
 
     @cached_property
@@ -148,13 +158,21 @@ class OnnxruntimeCpu(Target):
 TARGETS: tuple[type[Target], ...] = (OnnxruntimeCpu, GenericTarget)
 
 
-def target_named(name: str, *, rates: Rates | None = None, threads: int | None = None) -> Target:
+def target_named(
+    name: str,
+    *,
+    rates: Rates | None = None,
+    threads: int | None = None,
+    stopwatch: Stopwatch | None = None,
+) -> Target:
     """The target with this name; ``rates`` are those of a machine, None those that come with convgraph.
 
-    ``threads`` are how many a model is to run on, where the target can make something of it.
+    ``threads`` are how many a model is to run on, ``stopwatch`` measures what else is predicted, where the
+    target can make something of them.
     Raises UnsupportedOp, which lists the names there are, for any other name.
     """
-    known: dict[str, Target] = {t.name: t for t in (OnnxruntimeCpu(rates, threads=threads), GenericTarget())}
+    timed = OnnxruntimeCpu(rates, threads=threads, stopwatch=stopwatch)
+    known: dict[str, Target] = {t.name: t for t in (timed, GenericTarget())}
     if name not in known:
         found, expected = "no target of this name", f"one of {', '.join(known)}"
         raise UnsupportedOp(f"target {name!r}", found=found, expected=expected)

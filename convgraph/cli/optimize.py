@@ -3,7 +3,7 @@
 import json
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import click
 
@@ -21,6 +21,7 @@ from convgraph.cli.options import (
     Shape,
     approximation,
     comparison,
+    duration,
     feeds_for,
     fixed_shapes,
     named_shape,
@@ -30,7 +31,9 @@ from convgraph.cli.options import (
 from convgraph.cli.terminal import progress, show
 from convgraph.compiler.optimize import optimize
 from convgraph.compiler.result import OptimizeResult
+from convgraph.compiler.selection import Level
 from convgraph.compiler.suspects import PowerMode
+from convgraph.compiler.tuning.tuner import BUDGET, Tuning
 from convgraph.errors import NotEquivalent
 from convgraph.exporters.onnx_model import ExternalData
 from convgraph.report.summary import summary, table
@@ -42,7 +45,9 @@ class Flags:
 
     model: str
     out: str | None
-    level: Literal["clean", "exact"]
+    level: Level
+    budget: float | None
+    tuning: str | None
     target: str
     calibrate: bool
     threads: int | None
@@ -87,10 +92,24 @@ class Flags:
 @click.option("-o", "--output", "out", metavar="OUT", help="Where to write; - is standard output.")
 @click.option(
     "--level",
-    type=click.Choice(["clean", "exact"]),
+    type=click.Choice(["clean", "exact", "tune"]),
     default="exact",
     show_default=True,
-    help="clean: cleanup and fusion. exact: also algebra and layout where the target gains.",
+    help="clean: cleanup and fusion. exact: also algebra and layout where the target gains. tune: the same, "
+    "where a measurement on this machine says so.",
+)
+@click.option(
+    "--budget",
+    type=duration,
+    metavar="S",
+    help=f"Seconds to spend on measuring places of the model, with --level tune. [default: {BUDGET:g}]",
+)
+@click.option(
+    "--tuning",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Where --level tune keeps what it measured, to be taken to another machine of the same kind. "
+    "[default: in the cache folder]",
 )
 @click.option("--target", default="onnxruntime-cpu", show_default=True, help="What it is to be fast on.")
 @click.option(
@@ -209,6 +228,8 @@ def _check_usage(flags: Flags) -> None:
         raise click.UsageError("--passes: 'none' with other names; expected none or names")
     if flags.allow_approximate and flags.max_error is None:
         raise click.UsageError("--allow-approximate: no error budget; expected --max-error E beside it")
+    if flags.level != "tune" and (flags.budget, flags.tuning) != (None, None):
+        raise click.UsageError("--budget, --tuning: nothing is measured; expected --level tune beside them")
     if flags.max_error is not None and not flags.allow_approximate:
         raise click.UsageError("--max-error: only for approximations; expected --allow-approximate beside it")
     if flags.external_data == "always" and flags.destination == STANDARD:
@@ -229,6 +250,7 @@ def _optimized(flags: Flags) -> OptimizeResult:
         return optimize(
             source,
             level=flags.level,
+            tuning=Tuning(budget=BUDGET if flags.budget is None else flags.budget, file=flags.tuning),
             target=flags.target,
             calibrate=flags.calibrate,
             threads=flags.threads,

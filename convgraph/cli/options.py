@@ -1,5 +1,6 @@
 """Options that several commands share, and the spelling of their values."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -117,6 +118,18 @@ def named_shape(text: str) -> tuple[str, Shape]:
     if not all(dim > 0 if isinstance(dim, int) else dim.isidentifier() for dim in shape):
         raise click.BadParameter(f"{text!r} is not NAME:1,3,224,224 with positive numbers or symbols")
     return name, shape
+
+
+def duration(text: str) -> float:
+    """The seconds in ``60`` or ``60s``, or the minutes in ``2m``. Raises BadParameter for anything else."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in ("s", "m") else (text, "s")
+    try:
+        seconds = float(number) * (60 if unit == "m" else 1)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise click.BadParameter(f"{text!r} is not a time such as 60s or 2m")
+    return seconds
 
 
 def shapes_by_name(pairs: tuple[tuple[str, Shape], ...]) -> Mapping[str, Shape] | None:

@@ -19,13 +19,14 @@ from convgraph.compiler.result import OptimizeResult
 from convgraph.compiler.settled import settle_types
 from convgraph.compiler.sources import Source, naming
 from convgraph.compiler.suspects import PowerMode, suspects
+from convgraph.compiler.tuning.choice import Plan
 from convgraph.compiler.upgrade import unknown_to_runtime, upgraded
 from convgraph.exporters.onnx_model import ExternalData, ready
 from convgraph.exporters.staged import Place, Ready
 from convgraph.ir.graph import Graph
 from convgraph.numerics.compare import Verification
 from convgraph.numerics.session import runtime_name
-from convgraph.passes import Application, Drop, Pipeline, Trace
+from convgraph.passes import Application, Drop, Trace
 from convgraph.passes.approximate.approximation import Approximation
 from convgraph.report.summary import FileFacts
 
@@ -100,7 +101,7 @@ class Job:
     model: FileFacts
     graph: Graph
     target: Target
-    pipeline: Pipeline
+    plan: Plan
     out: Destination
     comparison: Comparison
     power: PowerMode
@@ -116,7 +117,7 @@ class Job:
         verify: bool,
     ) -> OptimizeResult:
         """The run, made anew without each culprit found until the result is equal or no other is found."""
-        search = CulpritSearch(graph=self.graph, pipeline=self.pipeline, comparison=self.comparison)
+        search = CulpritSearch(graph=self.graph, pipeline=self.plan.pipeline, comparison=self.comparison)
         while True:
             done = self._rewritten(near, budget=budget, stop_after=stop_after, dropped=search.dropped)
             with ExitStack() as undo:
@@ -139,7 +140,7 @@ class Job:
     ) -> Rewritten:
         """The pipeline's result; with a budget for errors, approximated as far as it goes."""
         with self.clock.stage("passes"), naming(self.source):
-            exact, trace = self.pipeline.run(self.graph, stop_after=stop_after, dropped=dropped)
+            exact, trace = self.plan.pipeline.run(self.graph, stop_after=stop_after, dropped=dropped)
             exact = upgraded(exact, exact.model.opset, since=self.graph.model.opset)
             if trace.applications:
                 settle_types(exact)
@@ -162,7 +163,7 @@ class Job:
             made = self.out.ready(done.graph)
             undo.callback(made.close)
             check_lowered(
-                made.message, without, pipeline=self.pipeline, trace=done.trace, stop_after=stop_after
+                made.message, without, pipeline=self.plan.pipeline, trace=done.trace, stop_after=stop_after
             )
             undo.pop_all()
         return made
@@ -178,7 +179,7 @@ class Job:
         seconds = spent + _AT_LEAST if limit is None else min(spent + _AT_LEAST, limit - spent)
         with self.clock.stage("verify"), naming(self.source):
             return prove(
-                self.pipeline,
+                self.plan.pipeline,
                 self.graph,
                 applications=done.applications,
                 dropped=dropped,
@@ -220,6 +221,7 @@ class Job:
             verification=verification,
             proof=proof,
             culprits=tuple(culprits),
+            choice=self.plan.choice,
             seconds={**self.clock.seconds, "total": sum(self.clock.seconds.values())},
             model=self.model,
             optimized=facts_after(made),

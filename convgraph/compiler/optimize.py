@@ -17,6 +17,7 @@ from convgraph.compiler.runtime import lent
 from convgraph.compiler.selection import Level, PassList, approximations, select
 from convgraph.compiler.sources import Source, folder_of, naming, open_model, runnable
 from convgraph.compiler.suspects import PowerMode
+from convgraph.compiler.tuning.tuner import Tuning, planned
 from convgraph.compiler.upgrade import upgraded
 from convgraph.exporters.onnx_model import ExternalData, has_data_apart
 from convgraph.importers.onnx_model import from_onnx
@@ -31,6 +32,7 @@ def optimize(
     source: Source,
     *,
     level: Level = "exact",
+    tuning: Tuning = Tuning(),  # noqa: B008 - it is frozen
     target: str = "onnxruntime-cpu",
     calibrate: bool = False,
     threads: int | None = None,
@@ -60,31 +62,30 @@ def optimize(
 ) -> OptimizeResult:
     """Rewrite a model into the same function with less work, and check that it is the same.
 
-    ``source`` is a path, bytes, a file object, a ModelProto, a Graph or ``"demo:NAME"``. ``calibrate``: with
-    the rates of this machine; ``threads`` it will run on (None: any). ``passes``, ``skip`` choose rewrites by
-    name, ``without`` is what to do without, ``stop_after`` the first N applications; ``size_limit`` (bytes)
-    bounds each folded constant. ``opset`` is the result's. ``input_shapes`` fixes shapes by name, ``inputs``
-    and ``outputs`` cut the graph. The result is compared with the model as read, in onnxruntime,
-    optimisations off, on ``trials`` seeded feeds or ``feeds``, in ``verify_timeout`` seconds, beyond
-    ``verify_memory`` bytes of weights by regions. The outcome is reported, not raised: a rewrite at fault is
-    left out, but for ``stop_after``. ``power``: how many faults are put in to be caught. ``custom_ops`` are
+    ``source`` is a path, bytes, a file object, a ModelProto, a Graph or ``"demo:NAME"``. ``tuning`` is how
+    level "tune" measures, ``calibrate``: with this machine's rates, ``threads`` it will run on (None: any).
+    ``passes``, ``skip`` choose rewrites, ``without`` is what to do without, ``stop_after`` the first N
+    applications, ``size_limit`` (bytes) for each folded constant, ``opset`` the result's. ``input_shapes``
+    fixes shapes, ``inputs``, ``outputs`` cut it. The result is compared with the model as read, in
+    onnxruntime, optimisations off, on ``trials`` seeded feeds or ``feeds``, in ``verify_timeout`` seconds,
+    beyond ``verify_memory`` bytes of weights by regions. The outcome is reported, not raised: a rewrite at
+    fault is left out, but for ``stop_after``. ``power``: faults put in to be caught. ``custom_ops`` are
     libraries of operators, ``max_error`` a budget for approximations, relative to each output's scale;
-    ``rtol``, ``atol`` are for the exact part. ``destination``, ``external_data`` as in ``save``.
-
+    ``rtol``, ``atol`` are for the exact part. ``destination``, ``external_data`` as in save.
     Raises InvalidModel, UnsupportedOp (unknown rewrite, operator, target), NotLowered and PassFailed.
     """
     clock = Clock(progress=progress)
     device = target_for(target, calibrate=calibrate, threads=threads, progress=progress)
-    with clock.stage("import"), naming(source):
-        edits = {"input_shapes": input_shapes, "inputs": inputs, "outputs": outputs}
-        model = _Model.of(source, edits=edits, freeze_defaults=freeze_defaults, opset=opset)
+    edits = {"input_shapes": input_shapes, "inputs": inputs, "outputs": outputs}
+    model = _Model.of(source, clock=clock, edits=edits, freeze_defaults=freeze_defaults, opset=opset)
     options = {"target": device, "size_limit": size_limit, **lent()}
-    pipeline = select(level=level, passes=passes, skip=skip, options=options, without=without)
+    pick = partial(select, passes=passes, skip=skip, without=without)
+    plan = planned(level, pick, options, graph=model.wanted, tuning=tuning, clock=clock)
     near = approximations(passes=passes, skip=skip, options=options, budget=max_error)
     bounds = {"rtol": rtol, "atol": atol, "timeout": verify_timeout, "memory": verify_memory}
     run = model.comparison(trials=trials, feeds=feeds, **bounds)
     out = Destination.of(destination, external_data=external_data, apart=has_data_apart(model.graph))
-    job = model.job(pipeline=pipeline, out=out, target=device, comparison=run, power=power, clock=clock)
+    job = model.job(plan=plan, out=out, target=device, comparison=run, power=power, clock=clock)
     with custom_operators(custom_ops):
         return job.result(near, budget=max_error, without=without, stop_after=stop_after, verify=verify)
 
@@ -101,18 +102,25 @@ class _Model:
 
     @classmethod
     def of(
-        cls, source: Source, *, edits: Mapping[str, Any], freeze_defaults: bool, opset: int | None
+        cls,
+        source: Source,
+        *,
+        clock: Clock,
+        edits: Mapping[str, Any],
+        freeze_defaults: bool,
+        opset: int | None,
     ) -> "_Model":
         """The model of a source with the ``edits`` that ``requested`` makes."""
-        proto = requested(source, **edits)
-        graph = from_onnx(proto, freeze_defaults=freeze_defaults, base_dir=folder_of(source))
-        return cls(
-            source=source,
-            proto=proto,
-            edited=any(edits.values()),
-            graph=graph,
-            wanted=graph if opset is None else upgraded(graph, opset),
-        )
+        with clock.stage("import"), naming(source):
+            proto = requested(source, **edits)
+            graph = from_onnx(proto, freeze_defaults=freeze_defaults, base_dir=folder_of(source))
+            return cls(
+                source=source,
+                proto=proto,
+                edited=any(edits.values()),
+                graph=graph,
+                wanted=graph if opset is None else upgraded(graph, opset),
+            )
 
     def comparison(self, **bounds: Any) -> Comparison:
         """How results are compared with it."""

@@ -9,6 +9,7 @@ from convgraph.analysis.target import Target
 from convgraph.compiler.approximate import Budgeted
 from convgraph.compiler.culprit import Culprit
 from convgraph.compiler.proof import Proof
+from convgraph.compiler.tuning.choice import Choice
 from convgraph.exporters.sketch import differ
 from convgraph.exporters.staged import Ready
 from convgraph.ir.graph import Graph
@@ -27,7 +28,8 @@ class OptimizeResult:
     ``approximated`` says what was approximated within an error budget (None: there was none), ``seconds`` how
     long each stage took. ``proof`` says which applications were proven (None: the result is not verified, or
     not equal). ``culprits`` are the applications of rewrites that made the model compute something
-    else: what they did is not in the result.
+    else: what they did is not in the result. ``choice`` is what was measured to be fastest (None: nothing was
+    measured).
     """
 
     original: Graph
@@ -39,6 +41,7 @@ class OptimizeResult:
     verification: Verification | None
     proof: Proof | None = None
     culprits: tuple[Culprit, ...] = ()
+    choice: Choice | None = None
     seconds: Mapping[str, float]
     model: FileFacts
     optimized: FileFacts

@@ -10,13 +10,13 @@ from convgraph.errors import UnsupportedOp
 from convgraph.passes import ALL, APPROXIMATE, CLEAN, EXACT, AnyRewrite, Pipeline, Repeat
 from convgraph.passes.approximate.approximation import Approximation
 
-Level = Literal["clean", "exact"]
+Level = Literal["clean", "exact", "tune"]
 PassList = Sequence[str | AnyRewrite | Repeat]
 
 ENTRY_POINTS = "convgraph.passes"
 NONE = "none"
 
-LEVELS: dict[Level, tuple[AnyRewrite | Repeat, ...]] = {"clean": CLEAN, "exact": EXACT}
+LEVELS: dict[Level, tuple[AnyRewrite | Repeat, ...]] = {"clean": CLEAN, "exact": EXACT, "tune": EXACT}
 
 
 def available() -> dict[str, AnyRewrite]:

@@ -22,6 +22,7 @@ from convgraph.analysis.target import OnnxruntimeCpu, Target
 from convgraph.compiler.approximate import Approximated, Budgeted
 from convgraph.compiler.culprit import Culprit
 from convgraph.compiler.proof import Proof
+from convgraph.compiler.tuning.choice import Choice
 from convgraph.ir.graph import Graph
 from convgraph.numerics.compare import OutputComparison, Verification
 from convgraph.numerics.verdict import Boundaries
@@ -81,6 +82,10 @@ class Run(Protocol):
         """The applications found at fault, and dropped."""
 
     @property
+    def choice(self) -> Choice | None:
+        """What was measured to be fastest; None when nothing was measured."""
+
+    @property
     def seconds(self) -> Mapping[str, float]:
         """Wall time by phase."""
 
@@ -120,7 +125,7 @@ def summary(result: Run) -> dict[str, object]:
         "approximation": None if approximated is None else _approximation(approximated),
         "verification": None if verification is None else _verification(verification, result.proof),
         "culprits": [_culprit(culprit) for culprit in result.culprits],
-        "latency": None,
+        "latency": None if result.choice is None else _latency(result.choice),
         "seconds": {phase: _number(result.seconds.get(phase)) for phase in PHASES},
         "peak_rss_bytes": peak_rss_bytes(),
     }
@@ -135,6 +140,9 @@ def table(result: Run) -> RenderableType:
         rows.add_column(heading, justify="right")
     for name, old, new in _counts(result, before, after):
         rows.add_row(name, f"{old:,}", f"{new:,}", _change(old, new))
+    if result.choice is not None:
+        was, now = (f"{1e3 * seconds:.2f}" for seconds in (result.choice.before, result.choice.after))
+        rows.add_row("latency ms", was, now, f"{result.choice.gain:.2f}x")
     rows.add_row("max error", "", _error(result.verification), "")
     if result.culprits:
         rows.add_row("culprits", "", f"{len(result.culprits)} dropped", "")
@@ -144,6 +152,7 @@ def table(result: Run) -> RenderableType:
     rows.add_row("seconds", "", "-" if seconds is None else f"{seconds:.2f}", "")
     note = counted_at(assumed_sizes(result.original), approximate=before.approximate or after.approximate)
     notes = [f"MACs and bytes {note}"] if note else []
+    notes += [str(result.choice)] if result.choice is not None else []
     power = None if result.verification is None else result.verification.power
     notes += [str(power)] if power is not None and power.attempts else []
     notes += [str(result.proof)] if result.proof is not None and result.proof.applications else []
@@ -261,6 +270,19 @@ def _verification(verification: Verification, proof: Proof | None) -> dict[str, 
 def _boundaries(seen: Boundaries) -> dict[str, object]:
     worst = None if seen.worst is None else _output(seen.worst)
     return {"total": seen.total, "compared": seen.compared, "worst": worst}
+
+
+def _latency(choice: Choice) -> dict[str, object]:
+    return {
+        "before_ms": 1e3 * choice.before,
+        "after_ms": 1e3 * choice.after,
+        "ratio": 1 / choice.gain,
+        "ratio_low": 1 / choice.high,
+        "ratio_high": 1 / choice.low,
+        "threads": choice.threads,
+        "level": choice.level,
+        "gains": dict(choice.gains),
+    }
 
 
 def _culprit(culprit: Culprit) -> dict[str, object]:

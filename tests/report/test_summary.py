@@ -19,6 +19,7 @@ from convgraph.analysis.target import GenericTarget, OnnxruntimeCpu, Target
 from convgraph.compiler.approximate import Approximated, Budgeted
 from convgraph.compiler.culprit import Culprit
 from convgraph.compiler.proof import Proof, Unproven
+from convgraph.compiler.tuning.choice import Choice
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import BatchNormalization, Conv
@@ -48,6 +49,7 @@ class FakeRun:
     verification: Verification | None = None
     proof: Proof | None = None
     culprits: tuple[Culprit, ...] = ()
+    choice: Choice | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     model: FileFacts | None = None
     optimized: FileFacts | None = None
@@ -260,6 +262,29 @@ def test_what_was_proven() -> None:
     }
     assert "1 of 2 rewrites were proven, bit for bit on dyadic numbers" in text(run)
     assert "proven" not in text(FakeRun(proof=Proof(applications=0, proven=0)))
+
+
+def test_what_was_measured() -> None:
+    gains = {"tune": 1.6, "exact": 1.25, "clean": 1.0}
+    choice = Choice(level="tune", threads=2, before=8e-3, after=5e-3, low=1.5, high=2.0, gains=gains)
+    run = FakeRun(choice=choice)
+    assert validated(run)["latency"] == {
+        "before_ms": 8.0,
+        "after_ms": 5.0,
+        "ratio": 0.625,
+        "ratio_low": 0.5,
+        "ratio_high": pytest.approx(1 / 1.5),
+        "threads": 2,
+        "level": "tune",
+        "gains": gains,
+    }
+    assert rows(run)["latency ms"] == ["8.00", "5.00", "1.60x"]
+    said = (
+        "tuned on 2 threads: tune is taken; times as fast as the original: tune 1.60, exact 1.25, clean 1.00"
+    )
+    assert said in text(run)
+    assert str(replace(choice, threads=1, level="exact")).startswith("tuned on 1 thread: exact is taken;")
+    assert validated(FULL)["latency"] is None
 
 
 def test_culprits() -> None:

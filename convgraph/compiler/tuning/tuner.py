@@ -1,0 +1,177 @@
+"""Choices by measurement: regions timed as they are and rewritten, then the whole model each way.
+
+For each place where a target's price decides, the region is cut out, as it is and as it would be, and both
+are run in onnxruntime in turns, on as many threads as the model will have. Places alike are measured once.
+What is predicted to take next to no part of the model's time, or to take several times as long when
+rewritten, is left to the prediction, and so is everything once the budget is spent. At the end the models
+that came of it, and the original, are run against each other: the fastest is the result.
+
+A model that was tuned before is not measured again: what it was made of is known, and where it was not, the
+prediction holds as it did. So a second run gives the same file, at once.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from convgraph.analysis.alike import likeness
+from convgraph.analysis.target import OnnxruntimeCpu, Target
+from convgraph.compiler.calibration.timer import random_feeds
+from convgraph.compiler.job import Clock, Progress
+from convgraph.compiler.measure import Latencies, clock_of, interleaved
+from convgraph.compiler.selection import Level
+from convgraph.compiler.tuning.choice import Choice, Plan
+from convgraph.compiler.tuning.kept import Kept, name_of
+from convgraph.errors import UnsupportedOp
+from convgraph.exporters.onnx_model import to_onnx
+from convgraph.ir.graph import Graph
+from convgraph.numerics.session import Session, Unverifiable
+from convgraph.passes import Pipeline
+
+_ORIGINAL = "original"
+BUDGET = 60.0  # seconds
+_SMALL = 0.002  # of the predicted time of the whole: less is not worth measuring
+_HOPELESS = 2.0  # times as long, as predicted
+_REGION = 0.25  # seconds for the runs of two regions
+_WHOLE = 4.0  # seconds for the runs of the models at the end, at least
+_TIE = 0.01  # as fast: the one that is named first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """How to tune: in how many seconds, and in which file to keep the timings (None: the cache folder's)."""
+
+    budget: float = BUDGET
+    file: str | os.PathLike[str] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Tuner:
+    """Measures, within a budget of seconds, and remembers. ``whole`` is the predicted time of the model."""
+
+    kept: Kept
+    threads: int
+    budget: float = BUDGET
+    whole: float = 0.0
+    progress: Progress | None = None
+    predicting: Target = field(default_factory=OnnxruntimeCpu)
+    spent: float = 0.0
+    measured: int = 0
+    is_closed: bool = False
+
+    def __call__(self, before: Graph, after: Graph) -> tuple[float, float] | None:
+        """The seconds of two graphs: as known, or measured now; None where the prediction is to hold."""
+        alike = likeness(before), likeness(after)
+        if None in alike:
+            return None
+        name = name_of((self.threads, *alike))
+        known = self.kept.get("pairs", name)
+        if known is not None:
+            return (known[0], known[1]) if known else None
+        if self.is_closed or self.spent >= self.budget or not self._is_worth_it(before, after):
+            return None
+        found = self._timed(before, after)
+        self.kept.add("pairs", name, found)
+        return (found[0], found[1]) if found else None
+
+    def _is_worth_it(self, before: Graph, after: Graph) -> bool:
+        was, now = (self.predicting.price(graph)[0] for graph in (before, after))
+        return was >= _SMALL * self.whole and now <= _HOPELESS * was
+
+    def _timed(self, before: Graph, after: Graph) -> list[float]:
+        """The seconds of both, the second by the ratio, which is steadier; nothing where they do not run."""
+        start = time.monotonic()
+        self.measured += 1
+        if self.progress is not None:
+            self.progress(f"tune: region {self.measured}, {self.spent:.0f} of {self.budget:.0f} s")
+        try:
+            found = _turns({"before": before, "after": after}, threads=self.threads, seconds=_REGION)
+        except Unverifiable:
+            return []
+        finally:
+            self.spent += time.monotonic() - start
+        seconds = found.median("before")
+        return [seconds, seconds / found.ratio("before", "after").median]
+
+
+def fastest(graph: Graph, pipelines: Mapping[str, Pipeline], *, tuner: Tuner) -> Choice:
+    """Which of the pipelines to take, the first of which measures by ``tuner``; as known, or measured now.
+
+    Of those as fast it is the first; the last of them should do least.
+    """
+    alike = likeness(graph)
+    name = name_of((tuner.threads, alike, [[r.name for r in p] for p in pipelines.values()]))
+    known = None if alike is None else tuner.kept.get("models", name)
+    if known is not None and known["level"] in pipelines:
+        tuner.is_closed = True
+        return Choice(**known)
+    tuner.whole = tuner.predicting.price(graph)[0]
+    made = {level: pipeline.run(graph)[0] for level, pipeline in pipelines.items()}
+    tuner.is_closed = True
+    found = _turns({_ORIGINAL: graph, **made}, threads=tuner.threads, seconds=max(_WHOLE, tuner.budget / 10))
+    gains = {level: found.ratio(_ORIGINAL, level).median for level in made}
+    level = next(each for each, gain in gains.items() if gain >= (1 - _TIE) * max(gains.values()))
+    ratio, before = found.ratio(_ORIGINAL, level), found.median(_ORIGINAL)
+    choice = Choice(
+        level=level,
+        threads=tuner.threads,
+        before=before,
+        after=before / ratio.median,
+        low=ratio.low,
+        high=ratio.high,
+        gains=gains,
+    )
+    if alike is not None:
+        tuner.kept.add("models", name, asdict(choice))
+    return choice
+
+
+def planned(
+    level: Level,
+    pick: Callable[..., Pipeline],
+    options: Mapping[str, object],
+    *,
+    graph: Graph,
+    tuning: Tuning,
+    clock: Clock,
+) -> Plan:
+    """What ``pick`` makes of a level and options; at level "tune" whichever makes the fastest model here.
+
+    On as many threads as the target in the ``options`` has, or there are processors. Raises UnsupportedOp for
+    a target that is not measured here, and InvalidTuning for a file that holds no timings.
+    """
+    if level != "tune":
+        return Plan(pipeline=pick(level=level, options=options))
+    device = options["target"]
+    if not isinstance(device, OnnxruntimeCpu):
+        expected = f"{OnnxruntimeCpu.name}, or another level"
+        raise UnsupportedOp("level 'tune'", found="a target that is not measured here", expected=expected)
+    with clock.stage("tune"):
+        tuner = Tuner(
+            kept=Kept(None if tuning.file is None else Path(tuning.file)),
+            threads=device.threads or len(os.sched_getaffinity(0)),
+            budget=tuning.budget,
+            progress=clock.progress,
+            predicting=device,
+        )
+        measuring = OnnxruntimeCpu(device.rates, threads=device.threads, stopwatch=tuner)
+        pipelines = {
+            "tune": pick(level="tune", options={**options, "target": measuring}),
+            "exact": pick(level="exact", options=options),
+            "clean": pick(level="clean", options=options),
+        }
+        choice = fastest(graph, pipelines, tuner=tuner)
+    return Plan(pipeline=pipelines[choice.level], choice=choice)
+
+
+def _turns(graphs: Mapping[str, Graph], *, threads: int, seconds: float) -> Latencies:
+    """Graphs of the same inputs, timed in turns. Raises Unverifiable for one that does not run."""
+    feeds = random_feeds(next(iter(graphs.values())))
+    runs = {}
+    for name, graph in graphs.items():
+        given = {graph.value_name(value) for value in graph.inputs}
+        session = Session(to_onnx(graph), optimized=True, threads=threads, at=name)
+        runs[name] = session.prepared({key: array for key, array in feeds.items() if key in given})
+    return interleaved(runs, clock=clock_of(threads), seconds=seconds)

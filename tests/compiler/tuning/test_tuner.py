@@ -1,0 +1,151 @@
+"""Choices by measurement, with a stopwatch that counts instead of measuring."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from laws.draw import Draw
+
+from convgraph.analysis.target import OnnxruntimeCpu
+from convgraph.compiler.measure import Latencies
+from convgraph.compiler.optimize import optimize
+from convgraph.compiler.tuning import tuner as tuning
+from convgraph.compiler.tuning.kept import Kept
+from convgraph.compiler.tuning.tuner import Tuner, Tuning, fastest
+from convgraph.errors import UnsupportedOp
+from convgraph.exporters.onnx_model import to_onnx
+from convgraph.ir.build import GraphBuilder
+from convgraph.ir.graph import Graph
+from convgraph.ir.ops import Conv, Relu, Sigmoid
+from convgraph.numerics.session import Unverifiable
+from convgraph.passes import Pipeline
+from convgraph.passes.algebra.transform_conv_into_winograd import TransformConvIntoWinograd
+
+Cost = Callable[[Graph], float]
+
+
+def convolved(*, channels: int = 64, size: int = 28, layers: int = 1) -> Graph:
+    """A row of 3×3 convolutions of an image, each with a Relu."""
+    b, draw = GraphBuilder("g", opset=17), Draw(dyadic=False)
+    y = b.input("x", shape=(1, channels, size, size))
+    for _ in range(layers):
+        y = b.add(Relu(), b.add(Conv.of(2, pads=1), y, 0.05 * draw.weight(channels, channels, 3, 3)))
+    b.output(y, name="y")
+    return b.build()
+
+
+def pointwise(*ops: object) -> Graph:
+    """Operations in a row."""
+    b = GraphBuilder("g", opset=17)
+    y = b.input("x", shape=(1, 8, 9, 9))
+    for op in ops:
+        y = b.add(op, y)  # type: ignore[arg-type] - operations of one operand
+    b.output(y, name="y")
+    return b.build()
+
+
+def labels(graph: Graph) -> list[str]:
+    return [graph.op(node).label for node in graph.compute_nodes()]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Each measurement that is taken, as the names of what is timed; a node takes a millisecond."""
+    taken: list[tuple[str, ...]] = []
+
+    def turns(graphs: Mapping[str, Graph], *, threads: int, seconds: float) -> Latencies:
+        """Count the nodes; on more threads they take longer, so that numbers differ."""
+        del seconds
+        taken.append(tuple(graphs))
+        each = {name: (1e-3 * threads * len(labels(graph)),) * 5 for name, graph in graphs.items()}
+        return Latencies(rounds=each, seed=0)
+
+    monkeypatch.setattr(tuning, "_turns", turns)
+    return taken
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Kept:
+    return Kept(tmp_path / "timings.json")
+
+
+LONG, SHORT = pointwise(Relu(), Sigmoid()), pointwise(Relu())
+
+
+def test_places_alike_are_measured_once(asked: list[tuple[str, ...]], kept: Kept) -> None:
+    tuner = Tuner(kept=kept, threads=1)
+    assert tuner(LONG, SHORT) == (2e-3, 1e-3)
+    assert tuner(pointwise(Relu(), Sigmoid()), SHORT) == (2e-3, 1e-3)
+    assert Tuner(kept=Kept(kept.path), threads=1, budget=0)(LONG, SHORT) == (2e-3, 1e-3)
+    assert asked == [("before", "after")]
+    assert Tuner(kept=kept, threads=2)(LONG, SHORT) == (4e-3, 2e-3)
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("options", [{"budget": 0.0}, {"is_closed": True}, {"whole": 1e3}])
+def test_what_is_not_measured_is_predicted(
+    asked: list[tuple[str, ...]], kept: Kept, options: Mapping[str, float]
+) -> None:
+    assert Tuner(kept=kept, threads=1, **options)(LONG, SHORT) is None  # type: ignore[arg-type]
+    assert not asked
+
+
+def test_what_is_predicted_to_take_far_longer_is_not_measured(
+    asked: list[tuple[str, ...]], kept: Kept
+) -> None:
+    tuner = Tuner(kept=kept, threads=1)
+    assert tuner(SHORT, pointwise(*[Sigmoid()] * 9)) is None
+    assert not asked
+
+
+def test_what_does_not_run_is_predicted_and_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch, kept: Kept
+) -> None:
+    tries: list[object] = []
+
+    def fails(graphs: Mapping[str, Graph], **_: object) -> Latencies:
+        """As the runtime does for an operator that it lacks."""
+        tries.append(graphs)
+        raise Unverifiable("before", found="no kernel", expected="one")
+
+    monkeypatch.setattr(tuning, "_turns", fails)
+    tuner = Tuner(kept=kept, threads=1)
+    assert tuner(LONG, SHORT) is tuner(LONG, SHORT) is None
+    assert len(tries) == 1
+
+
+def test_a_measurement_decides_in_the_place_of_the_prediction() -> None:
+    graph = convolved(channels=256)
+    for factor, applied in ((0.5, True), (0.99, False), (2.0, False)):
+        target = OnnxruntimeCpu(threads=1, stopwatch=lambda *_, by=factor: (1.0, by))  # type: ignore[misc]
+        _, trace = Pipeline([TransformConvIntoWinograd(target=target)]).run(graph)
+        assert bool(trace.applications) is applied
+
+
+def test_the_fastest_is_taken_and_remembered(asked: list[tuple[str, ...]], kept: Kept) -> None:
+    graph = pointwise(Relu(), Relu(), Sigmoid())
+    pipelines = {"tune": Pipeline([]), "exact": Pipeline([]), "clean": Pipeline([])}
+    choice = fastest(graph, pipelines, tuner=Tuner(kept=kept, threads=1))
+    assert choice.level == "tune"  # of those as fast the one that is named first
+    assert choice.gains == dict.fromkeys(pipelines, 1.0)
+    assert (choice.before, choice.after, choice.low, choice.high) == (3e-3, 3e-3, 1.0, 1.0)
+    assert fastest(graph, pipelines, tuner=Tuner(kept=Kept(kept.path), threads=1)) == choice
+    assert asked == [("original", "tune", "exact", "clean")]
+
+
+def test_a_target_that_is_not_here_is_refused() -> None:
+    with pytest.raises(UnsupportedOp, match="a target that is not measured here"):
+        optimize(to_onnx(SHORT), level="tune", target="generic")
+
+
+def test_a_second_run_gives_the_same_file(tmp_path: Path) -> None:
+    model, timings = to_onnx(convolved(channels=128, layers=3)), tmp_path / "timings.json"
+    made = [
+        optimize(model, level="tune", threads=1, tuning=Tuning(budget=2.0, file=timings), power="off")
+        for _ in range(2)
+    ]
+    assert [one.verification.equal for one in made if one.verification is not None] == [True, True]
+    assert made[0].proto.SerializeToString() == made[1].proto.SerializeToString()
+    assert made[1].seconds["tune"] < made[0].seconds["tune"]
+    assert np.isfinite(list(made[0].seconds.values())).all()
