@@ -42,10 +42,13 @@ from convgraph.passes.algebra.split_depthwise_separable import SplitDepthwiseSep
 from convgraph.passes.algebra.split_spatially_separable import SplitSpatiallySeparable
 from convgraph.passes.algebra.sum_kernels_at_load import SumKernelsAtLoad
 from convgraph.passes.algebra.transform_conv_into_winograd import TransformConvIntoWinograd
-from convgraph.passes.approximate.split_low_rank_conv import SplitLowRankConv
-from convgraph.passes.approximate.split_nearly_boxed_conv_transpose import SplitNearlyBoxedConvTranspose
-from convgraph.passes.approximate.split_nearly_depthwise_separable import SplitNearlyDepthwiseSeparable
-from convgraph.passes.approximate.split_nearly_spatially_separable import SplitNearlySpatiallySeparable
+from convgraph.passes.approximate import (
+    APPROXIMATE,
+    SplitLowRankConv,
+    SplitNearlyBoxedConvTranspose,
+    SplitNearlyDepthwiseSeparable,
+    SplitNearlySpatiallySeparable,
+)
 from convgraph.passes.cleanup.commute_slice_with_concat import CommuteSliceWithConcat
 from convgraph.passes.cleanup.compose_casts import ComposeCasts
 from convgraph.passes.cleanup.compose_pads import ComposePads
@@ -134,19 +137,19 @@ from convgraph.passes.fusion.fuse_transposed_scatters_into_concat import (
 )
 from convgraph.passes.fusion.remove_reshapes_around_conv import RemoveReshapesAroundConv
 from convgraph.passes.fusion.remove_transposes_around import RemoveTransposesAround
-from convgraph.passes.lowering.lower_batchnorm_to_mul_and_add import LowerBatchnormToMulAndAdd
-from convgraph.passes.lowering.lower_conv_transpose_to_sub_pixel import LowerConvTransposeToSubPixel
-from convgraph.passes.lowering.lower_depth_to_space_to_transpose import LowerDepthToSpaceToTranspose
-from convgraph.passes.lowering.lower_global_average_pool_to_reduce_mean import (
+from convgraph.passes.layout import LAYOUT, RespellEnlargingResize
+from convgraph.passes.lowering import (
+    LOWERING,
+    LowerBatchnormToMulAndAdd,
+    LowerConvTransposeToSubPixel,
+    LowerDepthToSpaceToTranspose,
     LowerGlobalAveragePoolToReduceMean,
-)
-from convgraph.passes.lowering.lower_hard_sigmoid_to_clip import LowerHardSigmoidToClip
-from convgraph.passes.lowering.lower_hard_swish_to_hard_sigmoid import LowerHardSwishToHardSigmoid
-from convgraph.passes.lowering.lower_linear_resize_to_conv import LowerLinearResizeToConv
-from convgraph.passes.lowering.lower_prelu_to_relu import LowerPreluToRelu
-from convgraph.passes.lowering.lower_resize_to_expand import LowerResizeToExpand
-from convgraph.passes.lowering.lower_space_to_depth_to_transpose import LowerSpaceToDepthToTranspose
-from convgraph.passes.lowering.split_conv_transpose_into_resize_and_conv import (
+    LowerHardSigmoidToClip,
+    LowerHardSwishToHardSigmoid,
+    LowerLinearResizeToConv,
+    LowerPreluToRelu,
+    LowerResizeToExpand,
+    LowerSpaceToDepthToTranspose,
     SplitConvTransposeIntoResizeAndConv,
 )
 from convgraph.passes.pipeline import Pipeline, Repeat
@@ -157,7 +160,7 @@ from convgraph.passes.trace import AnyRewrite, Application, Trace
 # fmt: off
 __all__ = [
     "ALGEBRA", "ALL", "APPROXIMATE", "CLEAN", "CLEANUP", "DEFAULT", "EXACT", "FOLDING", "FUSION", "IDIOMS",
-    "LOWERING", "SETTLING", "TRANSFORMS", "AbsorbBatchesIntoConv", "AbsorbExpandIntoBroadcast",
+    "LAYOUT", "LOWERING", "SETTLING", "TRANSFORMS", "AbsorbBatchesIntoConv", "AbsorbExpandIntoBroadcast",
     "AbsorbPadIntoAveragePool", "AbsorbPadIntoConv", "AbsorbPadIntoMaxPool", "AbsorbSliceIntoConv",
     "AbsorbTransposeIntoGemm", "AnyRewrite", "Application", "AssociateMatmuls", "CommuteScaleWithActivation",
     "CommuteScaleWithReordering", "CommuteSliceWithConcat", "CommuteSliceWithConv",
@@ -190,7 +193,8 @@ __all__ = [
     "Pipeline", "PricedRewrite", "PropagateStride", "Refusal", "RemoveConcatOfParts", "RemoveDropout",
     "RemoveIdentity", "RemoveIdleChoice", "RemoveIdleFunction", "RemoveIdleSampling",
     "RemoveNeutralConstant", "RemoveOpposites", "RemoveReshapesAroundConv", "RemoveSequencePick",
-    "RemoveSplitOfConcat", "RemoveTransposesAround", "RemoveZeroBias", "Repeat", "Requirement", "Rewrite",
+    "RemoveSplitOfConcat", "RemoveTransposesAround", "RemoveZeroBias", "Repeat", "Requirement",
+    "RespellEnlargingResize", "Rewrite",
     "ShareEqualConstants", "ShareEqualOperations", "SplitConvAlongSplit", "SplitConvIntoGroups",
     "SplitConvTransposeIntoPhases", "SplitConvTransposeIntoResizeAndConv", "SplitDepthwiseSeparable",
     "SplitLowRankConv", "SplitNearlyBoxedConvTranspose", "SplitNearlyDepthwiseSeparable",
@@ -342,29 +346,6 @@ SETTLING: tuple[AnyRewrite, ...] = (MoveMonotoneAfterMaxPool(), SplitConvTranspo
 TRANSFORMS: tuple[AnyRewrite, ...] = (TransformConvIntoWinograd(),)
 """Other algorithms for what is left: last, because nothing takes them apart again."""
 
-LOWERING: tuple[AnyRewrite, ...] = (
-    SplitConvTransposeIntoResizeAndConv(),
-    LowerConvTransposeToSubPixel(),
-    LowerDepthToSpaceToTranspose(),
-    LowerResizeToExpand(),
-    LowerSpaceToDepthToTranspose(),
-    LowerLinearResizeToConv(),
-    LowerGlobalAveragePoolToReduceMean(),
-    LowerBatchnormToMulAndAdd(),
-    LowerHardSigmoidToClip(),
-    LowerHardSwishToHardSigmoid(),
-    LowerPreluToRelu(),
-)
-"""Operations spelled with others: applied only on request."""
-
-APPROXIMATE: tuple[AnyRewrite, ...] = (
-    SplitNearlyDepthwiseSeparable(),
-    SplitNearlySpatiallySeparable(),
-    SplitLowRankConv(),
-    SplitNearlyBoxedConvTranspose(),
-)
-"""Close but not the same: never applied unless asked for with an error budget."""
-
 ALL: tuple[AnyRewrite, ...] = (
     *CLEANUP,
     *FOLDING,
@@ -372,6 +353,7 @@ ALL: tuple[AnyRewrite, ...] = (
     *FUSION,
     *SETTLING,
     *TRANSFORMS,
+    *LAYOUT,
     SumKernelsAtLoad(),
     *LOWERING,
     *APPROXIMATE,
@@ -389,7 +371,7 @@ EXACT: tuple[AnyRewrite | Repeat, ...] = (
     Repeat(*CLEANUP, *FOLDING),
     Repeat(*CLEANUP, *FOLDING, *ALGEBRA),
     Repeat(*FUSION),
-    Repeat(*CLEANUP, *FOLDING, *ALGEBRA, *FUSION, *SETTLING, *TRANSFORMS),
+    Repeat(*CLEANUP, *FOLDING, *ALGEBRA, *FUSION, *SETTLING, *TRANSFORMS, *LAYOUT),
     Repeat(ShareEqualConstants(), SumKernelsAtLoad()),
 )
 """The same, and fewer multiplications: algebra starts from what is clean, and cleans up after itself.

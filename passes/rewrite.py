@@ -184,12 +184,10 @@ class PricedRewrite(Rewrite[Match]):
 
     The region is seen with as much around it as the target's prices depend on. ``target`` None is the generic
     one, which counts. ``reads_weights`` is False where what it makes of weights is the same whatever numbers
-    are in them: places that are alike otherwise then have one price. ``counts_tell`` is False for what has
-    fewer multiplications and more passes over memory: only a target that predicts time can say if it pays.
+    are in them: places that are alike otherwise then have one price.
     """
 
     reads_weights: ClassVar[bool] = True
-    counts_tell: ClassVar[bool] = True
 
     target: Target | None = None
 
@@ -214,11 +212,6 @@ class PricedRewrite(Rewrite[Match]):
         """
         del match
         return 0.0
-
-    @property
-    def can_be_judged(self) -> bool:
-        """Whether the target's prices say if it pays; where they do not, there is nothing to find."""
-        return self.counts_tell or self.judge.is_timed
 
     def pays(self, offer: Offer) -> bool:
         """Whether the target takes an offer."""

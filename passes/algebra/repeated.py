@@ -39,7 +39,7 @@ def enlarged(graph: Graph, value: Value) -> Enlarged | None:
     if not isinstance(op, Resize) or op.mode != "nearest" or image is None:
         return None
     times = times_of(graph, value.node, op)
-    if times is None or max(times) == 1 or not all(_repeats(op, factor) for factor in times):
+    if times is None or max(times) == 1 or not all(repeats_pixels(op, factor) for factor in times):
         return None
     return Enlarged(image=image, resize=value.node, times=times)
 
@@ -53,7 +53,7 @@ def times_of(graph: Graph, node: int, op: Resize) -> tuple[int, ...] | None:
     return tuple(int(factor) for factor in factors[2:]) if whole else None
 
 
-def _repeats(op: Resize, factor: int) -> bool:
+def repeats_pixels(op: Resize, factor: int) -> bool:
     """Whether output o is a copy of input o // factor."""
     match op.coordinate_transformation_mode:
         case "asymmetric":

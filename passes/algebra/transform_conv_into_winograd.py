@@ -31,7 +31,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from convgraph.analysis.target import OnnxruntimeCpu, Price, Target
+from convgraph.analysis.target import Price
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Concat, Conv, MatMul, Op, Reshape, Transpose
@@ -41,7 +41,8 @@ from convgraph.passes.algebra.cook_toom import matrices
 from convgraph.passes.algebra.outer_taps import convolution, known_pads
 from convgraph.passes.algebra.pixels import cropped
 from convgraph.passes.fusion.after_convolution import is_finite
-from convgraph.passes.rewrite import Measure, Offer, PricedRewrite, requirement
+from convgraph.passes.rewrite import Offer, requirement
+from convgraph.passes.timed import TimedRewrite
 
 Tile = tuple[int, int]
 """How many rows and columns of outputs are computed at a time; 1: that axis is convolved as before."""
@@ -63,13 +64,8 @@ class TiledConv(WeightedConv):
     tile: Tile | None
 
 
-def predicted_seconds(graph: Graph) -> float:
-    """Measure: how long a run takes by the prices of onnxruntime's CPU provider."""
-    return OnnxruntimeCpu().price(graph)[0]
-
-
 @dataclass(frozen=True, kw_only=True)
-class TransformConvIntoWinograd(PricedRewrite[TiledConv]):
+class TransformConvIntoWinograd(TimedRewrite[TiledConv]):
     """Convolve tiles of an image with fewer multiplications, by Winograd's short convolutions."""
 
     name: ClassVar[str] = "transform-conv-into-winograd"
@@ -82,16 +78,9 @@ class TransformConvIntoWinograd(PricedRewrite[TiledConv]):
         "merge-parallel-branches",
     )
     makes: ClassVar[tuple[type[Op], ...]] = (Concat, MatMul, Transpose)
-    measure: ClassVar[Measure] = staticmethod(predicted_seconds)
     reads_weights: ClassVar[bool] = False
-    counts_tell: ClassVar[bool] = False
 
     tile: Tile | None = None
-
-    @property
-    def judge(self) -> Target:
-        """The target that prices it: without any other onnxruntime, as counts alone do not tell."""
-        return self.target or OnnxruntimeCpu()
 
     def margin(self, match: TiledConv) -> float:
         """What it has to save: on several threads more, the more there is to turn, which one thread does."""

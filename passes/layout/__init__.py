@@ -1,0 +1,9 @@
+"""The same work where a runtime is fast: onnxruntime's blocks of channels, and its kernels for images."""
+
+from convgraph.passes.layout.respell_enlarging_resize import RespellEnlargingResize
+from convgraph.passes.trace import AnyRewrite
+
+__all__ = ["LAYOUT", "RespellEnlargingResize"]
+
+LAYOUT: tuple[AnyRewrite, ...] = (RespellEnlargingResize(),)
+"""As much to compute, spelled in a way that a target is faster with: where its predicted time says so."""
