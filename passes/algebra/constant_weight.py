@@ -38,6 +38,19 @@ class LooksIntoWeight(Rewrite[M]):
         return graph.constant(graph.operand(m.conv, 1)) is not None
 
 
+@dataclass(frozen=True, kw_only=True)
+class TakesWeightsApart(Rewrite[M]):
+    """A rewrite that makes other weights of a convolution's, whatever the numbers in them."""
+
+    name: ClassVar[str]
+
+    @requirement
+    def the_weights_are_constant(self, graph: Graph, m: M) -> bool:
+        """Weight and bias are constants that no caller can override."""
+        operands = graph.operands(m.conv)[1:3]
+        return all(graph.constant(value) is not None for value in operands if value is not None)
+
+
 def seen_once(
     fact: Callable[Concatenate[Tensor, _P], _Fact],
 ) -> Callable[Concatenate[Tensor, _P], _Fact]:

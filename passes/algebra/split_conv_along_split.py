@@ -17,22 +17,22 @@ from typing import ClassVar
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import ConvTranspose, Op, Split
-from convgraph.passes.algebra.constant_weight import convolution
+from convgraph.passes.algebra.constant_weight import TakesWeightsApart, WeightedConv, convolution
 from convgraph.passes.fusion.after_convolution import convolution_before, weights
+from convgraph.passes.fusion.channelwise_ops import has_no_channels
 from convgraph.passes.rewrite import Measure, PricedRewrite, requirement, target_cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SplitConv:
+class SplitConv(WeightedConv):
     """A convolution, the node that splits its channels, and how many go to each piece."""
 
-    conv: int
     split: int
     counts: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplitConvAlongSplit(PricedRewrite[SplitConv]):
+class SplitConvAlongSplit(TakesWeightsApart[SplitConv], PricedRewrite[SplitConv]):
     """Compute the pieces that a convolution's result is split into by convolutions of their own."""
 
     name: ClassVar[str] = "split-conv-along-split"
@@ -58,15 +58,9 @@ class SplitConvAlongSplit(PricedRewrite[SplitConv]):
         return convolution(graph, m.conv).group == 1
 
     @requirement
-    def the_weights_are_constant(self, graph: Graph, m: SplitConv) -> bool:
-        """Weight and bias are constants that no caller can override."""
-        operands = graph.operands(m.conv)[1:3]
-        return all(graph.constant(value) is not None for value in operands if value is not None)
-
-    @requirement
     def its_activation_knows_no_channels(self, graph: Graph, m: SplitConv) -> bool:
         """The parameters of an activation fused into the convolution are single numbers."""
-        return all(v is None or graph.type(v).size == 1 for v in graph.operands(m.conv)[3:])
+        return has_no_channels(graph, m.conv)
 
     def replaces(self, graph: Graph, match: SplitConv) -> tuple[int, ...]:
         """The convolution and the Split."""

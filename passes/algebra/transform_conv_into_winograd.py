@@ -36,7 +36,12 @@ from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Concat, Conv, MatMul, Op, Reshape, Transpose
 from convgraph.ir.tensor import Array, DataType, Tensor
-from convgraph.passes.algebra.constant_weight import WeightedConv, constant_weight, seen_once
+from convgraph.passes.algebra.constant_weight import (
+    TakesWeightsApart,
+    WeightedConv,
+    constant_weight,
+    seen_once,
+)
 from convgraph.passes.algebra.cook_toom import matrices
 from convgraph.passes.algebra.outer_taps import convolution, known_pads
 from convgraph.passes.algebra.pixels import cropped
@@ -65,7 +70,7 @@ class TiledConv(WeightedConv):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformConvIntoWinograd(TimedRewrite[TiledConv]):
+class TransformConvIntoWinograd(TakesWeightsApart[TiledConv], TimedRewrite[TiledConv]):
     """Convolve tiles of an image with fewer multiplications, by Winograd's short convolutions."""
 
     name: ClassVar[str] = "transform-conv-into-winograd"
@@ -94,12 +99,6 @@ class TransformConvIntoWinograd(TimedRewrite[TiledConv]):
         steps, kind = {*op.strides, *op.dilations, op.group}, graph.type(weight)
         fits = steps == {1} and (kind.shape or ())[2:] == (_TAPS, _TAPS) and kind.dtype in _PRECISE
         return TiledConv(conv=node, tile=self.tile) if fits and self.can_be_judged else None
-
-    @requirement
-    def the_weights_are_constant(self, graph: Graph, m: TiledConv) -> bool:
-        """The weight and the bias are constants that no caller can override."""
-        _, weight, *rest = graph.operands(m.conv)
-        return all(graph.constant(v) is not None for v in (weight, *rest[:1]) if v is not None)
 
     @requirement
     def the_image_is_of_known_size(self, graph: Graph, m: TiledConv) -> bool:
