@@ -137,7 +137,7 @@ from convgraph.passes.fusion.fuse_transposed_scatters_into_concat import (
 )
 from convgraph.passes.fusion.remove_reshapes_around_conv import RemoveReshapesAroundConv
 from convgraph.passes.fusion.remove_transposes_around import RemoveTransposesAround
-from convgraph.passes.layout import LAYOUT, RespellEnlargingResize, SplitConvByMultiplier
+from convgraph.passes.layout import LAYOUT, MergeGroupsOfConv, RespellEnlargingResize, SplitConvByMultiplier
 from convgraph.passes.lowering import (
     LOWERING,
     LowerBatchnormToMulAndAdd,
@@ -188,17 +188,17 @@ __all__ = [
     "LowerGlobalAveragePoolToReduceMean", "LowerHardSigmoidToClip", "LowerHardSwishToHardSigmoid",
     "LowerInterpolatingConvTransposeToResize", "LowerLinearResizeToConv", "LowerPreluToRelu",
     "LowerResizeToExpand", "LowerSpaceToDepthToTranspose", "MergeAddedConstants", "MergeConcats",
-    "MergeParallelBranches", "MergeSiblingConvs", "MergeSlices", "MoveFunctionBeforeResize",
-    "MoveMonotoneAfterMaxPool", "MovePointwiseConvAfterAveragePool", "MovePointwiseConvBeforeResize",
-    "Pipeline", "PricedRewrite", "PropagateStride", "Refusal", "RemoveConcatOfParts", "RemoveDropout",
-    "RemoveIdentity", "RemoveIdleChoice", "RemoveIdleFunction", "RemoveIdleSampling", "RemoveNeutralConstant",
-    "RemoveOpposites", "RemoveReshapesAroundConv", "RemoveSequencePick", "RemoveSplitOfConcat",
-    "RemoveTransposesAround", "RemoveZeroBias", "Repeat", "Requirement", "RespellEnlargingResize", "Rewrite",
-    "ShareEqualConstants", "ShareEqualOperations", "SplitConvAlongSplit", "SplitConvByMultiplier",
-    "SplitConvIntoGroups", "SplitConvTransposeIntoPhases", "SplitConvTransposeIntoResizeAndConv",
-    "SplitDepthwiseSeparable", "SplitLowRankConv", "SplitNearlyBoxedConvTranspose",
-    "SplitNearlyDepthwiseSeparable", "SplitNearlySpatiallySeparable", "SplitSpatiallySeparable",
-    "SumKernelsAtLoad", "Trace", "TransformConvIntoWinograd", "requirement",
+    "MergeGroupsOfConv", "MergeParallelBranches", "MergeSiblingConvs", "MergeSlices",
+    "MoveFunctionBeforeResize", "MoveMonotoneAfterMaxPool", "MovePointwiseConvAfterAveragePool",
+    "MovePointwiseConvBeforeResize", "Pipeline", "PricedRewrite", "PropagateStride", "Refusal",
+    "RemoveConcatOfParts", "RemoveDropout", "RemoveIdentity", "RemoveIdleChoice", "RemoveIdleFunction",
+    "RemoveIdleSampling", "RemoveNeutralConstant", "RemoveOpposites", "RemoveReshapesAroundConv",
+    "RemoveSequencePick", "RemoveSplitOfConcat", "RemoveTransposesAround", "RemoveZeroBias", "Repeat",
+    "Requirement", "RespellEnlargingResize", "Rewrite", "ShareEqualConstants", "ShareEqualOperations",
+    "SplitConvAlongSplit", "SplitConvByMultiplier", "SplitConvIntoGroups", "SplitConvTransposeIntoPhases",
+    "SplitConvTransposeIntoResizeAndConv", "SplitDepthwiseSeparable", "SplitLowRankConv",
+    "SplitNearlyBoxedConvTranspose", "SplitNearlyDepthwiseSeparable", "SplitNearlySpatiallySeparable",
+    "SplitSpatiallySeparable", "SumKernelsAtLoad", "Trace", "TransformConvIntoWinograd", "requirement",
 ]
 # fmt: on
 

@@ -43,6 +43,8 @@ class Target(ABC):
     to price them. ``is_timed`` says that its price is a time, so that it knows what more passes over memory
     cost where there are fewer multiplications. ``threads`` are how many a model is to run on, None where that
     is not said. ``stopwatch`` measures here what is otherwise predicted; None where nothing is measured.
+    ``is_this_machine`` says that its prices, or what they are made of, were measured on the machine that the
+    model is for: some rewrites pay on one processor and cost on another.
     """
 
     name: ClassVar[str]
@@ -51,6 +53,11 @@ class Target(ABC):
     is_timed: ClassVar[bool] = False
     threads: int | None = None
     stopwatch: Stopwatch | None = None
+
+    @property
+    def is_this_machine(self) -> bool:
+        """Whether anything of its prices was measured on the machine that the model is for."""
+        return self.stopwatch is not None
 
     def cost(self, graph: Graph, nodes: Iterable[int] | None = None) -> Cost:
         """What running the graph, or these of its nodes, counts: MACs, then bytes of memory traffic."""
@@ -134,6 +141,11 @@ class OnnxruntimeCpu(Target):
     def rates(self) -> Rates:
         """How fast the machine is: as measured, or by the table that comes with convgraph."""
         return self._measured or committed()
+
+    @property
+    def is_this_machine(self) -> bool:
+        """Whether there are rates of its own, or a stopwatch."""
+        return self._measured is not None or super().is_this_machine
 
     def prices(self, graph: Graph) -> Prices:
         """The seconds that each node takes, its MACs and its bytes."""

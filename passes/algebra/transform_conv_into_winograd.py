@@ -100,6 +100,8 @@ class TransformConvIntoWinograd(TakesWeightsApart[TiledConv], TimedRewrite[Tiled
         fits = steps == {1} and (kind.shape or ())[2:] == (_TAPS, _TAPS) and kind.dtype in _PRECISE
         return TiledConv(conv=node, tile=self.tile) if fits and self.can_be_judged else None
 
+    the_weights_are_constant = TakesWeightsApart.the_weights_are_constant  # checked first, as they are read
+
     @requirement
     def the_image_is_of_known_size(self, graph: Graph, m: TiledConv) -> bool:
         """The image's height and width are known, so that it can be cut into tiles."""

@@ -16,7 +16,7 @@ import numpy as np
 from convgraph.errors import ConvgraphError
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Constant, Convolution, Input, MatMul, Op, Opaque, Reshape, Split
+from convgraph.ir.ops import Constant, Convolution, Input, MatMul, Mul, Op, Opaque, Reshape, Split
 from convgraph.ir.tensor import Array, DataType, Tensor, TensorType
 from convgraph.numerics.evaluate import evaluate_op
 from convgraph.passes.cleanup.repeatable import is_repeatable
@@ -84,7 +84,9 @@ class FoldConstants(Rewrite[Computable]):
     @requirement
     def kernels_are_not_stored_expanded(self, graph: Graph, m: Computable) -> bool:
         """It is no product of few numbers that makes weights of convolutions and nothing else."""
-        if not isinstance(graph.op(m.node), MatMul) or not _expands(*m.tensors):
+        op = graph.op(m.node)
+        expands = isinstance(op, MatMul) and _expands(*m.tensors)
+        if not expands and not (isinstance(op, Mul) and _spreads(*m.tensors)):
             return True
         given = sum(tensor.nbytes for tensor in m.tensors if tensor is not None)
         grown = (graph.type(m.results[0]).nbytes or 0) - given
@@ -150,6 +152,13 @@ def _expands(left: Tensor | None, right: Tensor | None) -> bool:
         return True
     adds_up = len(right.shape) == 2 and right.shape[0] < right.shape[1] and right.size <= _MOST_SUMS
     return adds_up and bool(np.isin(right.numpy(), (0, 1)).all())
+
+
+def _spreads(value: Tensor | None, mask: Tensor | None) -> bool:
+    """Whether numbers are put beside zeros (``merge_groups_of_conv``)."""
+    if value is None or mask is None or mask.size > _MOST_SUMS:
+        return False
+    return len(value.shape) > len(mask.shape) and bool(np.isin(mask.numpy(), (0, 1)).all())
 
 
 def _makes_weights(graph: Graph, value: Value) -> bool:
