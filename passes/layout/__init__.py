@@ -1,11 +1,23 @@
 """The same work where a runtime is fast: onnxruntime's blocks of channels, and its kernels for images."""
 
+from convgraph.passes.layout.fuse_mean_into_global_average_pool import FuseMeanIntoGlobalAveragePool
 from convgraph.passes.layout.merge_groups_of_conv import MergeGroupsOfConv
 from convgraph.passes.layout.respell_enlarging_resize import RespellEnlargingResize
 from convgraph.passes.layout.split_conv_by_multiplier import SplitConvByMultiplier
 from convgraph.passes.trace import AnyRewrite
 
-__all__ = ["LAYOUT", "MergeGroupsOfConv", "RespellEnlargingResize", "SplitConvByMultiplier"]
+__all__ = [
+    "LAYOUT",
+    "FuseMeanIntoGlobalAveragePool",
+    "MergeGroupsOfConv",
+    "RespellEnlargingResize",
+    "SplitConvByMultiplier",
+]
 
-LAYOUT: tuple[AnyRewrite, ...] = (RespellEnlargingResize(), SplitConvByMultiplier(), MergeGroupsOfConv())
+LAYOUT: tuple[AnyRewrite, ...] = (
+    FuseMeanIntoGlobalAveragePool(),
+    RespellEnlargingResize(),
+    SplitConvByMultiplier(),
+    MergeGroupsOfConv(),
+)
 """As much to compute, spelled in a way that a target is faster with: where its predicted time says so."""

@@ -13,11 +13,12 @@ prediction holds as it did. So a second run gives the same file, at once.
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from convgraph.analysis.alike import likeness
 from convgraph.analysis.target import OnnxruntimeCpu, Target
+from convgraph.compiler.calibration.block import block_here
 from convgraph.compiler.calibration.timer import random_feeds
 from convgraph.compiler.job import Clock, Progress
 from convgraph.compiler.measure import Latencies, clock_of, interleaved
@@ -148,15 +149,16 @@ def planned(
     if not isinstance(device, OnnxruntimeCpu):
         expected = f"{OnnxruntimeCpu.name}, or another level"
         raise UnsupportedOp("level 'tune'", found="a target that is not measured here", expected=expected)
+    rates = device.rates if device.is_this_machine else replace(device.rates, block=block_here())
     with clock.stage("tune"):
         tuner = Tuner(
             kept=Kept(None if tuning.file is None else Path(tuning.file)),
             threads=device.threads or len(os.sched_getaffinity(0)),
             budget=tuning.budget,
             progress=clock.progress,
-            predicting=device,
+            predicting=OnnxruntimeCpu(rates, threads=device.threads),
         )
-        measuring = OnnxruntimeCpu(device.rates, threads=device.threads, stopwatch=tuner)
+        measuring = OnnxruntimeCpu(rates, threads=device.threads, stopwatch=tuner)
         pipelines = {
             "tune": pick(level="tune", options={**options, "target": measuring}),
             "exact": pick(level="exact", options=options),
