@@ -1,23 +1,34 @@
-"""How much faster a typical graph of each rewrite runs in onnxruntime on one thread, rewritten by it alone.
+"""How much faster a typical graph of each rewrite runs in onnxruntime, rewritten by it alone.
 
-Run it with ``python tests/benchmarks/rewrites.py [NAME …]``. Both sides have all optimisations of the runtime
-on, so what it does by itself counts for nothing. Runs alternate; the ratio, before over after, is the median
-of the paired ones, with its 95 % interval. Times are those of the thread, so that other programs count
-little. Below 0.98 a rewrite costs time.
+Run it with ``python tests/benchmarks/rewrites.py [NAME …] [--threads N]``. Both sides have all optimisations
+of the runtime on, so what it does by itself counts for nothing. Runs alternate; the ratio, before over after,
+is the median of the paired ones, with its 95 % interval. On one thread times are those of the thread, so that
+other programs count little. Below 0.98 a rewrite costs time.
+
+Beside it stands how many values the runtime reorders, into blocks of channels or out of them, before and
+after, counted in the graphs that it writes. What the target's prices refuse is measured all the same, and
+said to be off.
 """
 
 import argparse
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import onnx
 
+from convgraph.analysis.onnxruntime_cpu.rates import committed
 from convgraph.analysis.target import OnnxruntimeCpu
+from convgraph.compiler.calibration.block import block_here
 from convgraph.compiler.calibration.timer import random_feeds
 from convgraph.compiler.measure import Latencies, measure
 from convgraph.compiler.selection import select
 from convgraph.exporters.onnx_model import to_onnx
+from convgraph.held import temporary_folder
 from convgraph.ir.build import GraphBuilder
+from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import (
     Add,
@@ -37,16 +48,21 @@ from convgraph.ir.ops import (
     Op,
     Pad,
     PRelu,
+    ReduceMean,
     Relu,
     Reshape,
     Resize,
+    Sigmoid,
     Slice,
     SpaceToDepth,
+    Split,
     Tanh,
     Transpose,
 )
 from convgraph.ir.tensor import Array
+from convgraph.numerics.session import Session
 from convgraph.passes import Pipeline
+from convgraph.passes.rewrite import PRICE, PricedRewrite
 
 SECONDS = 1.0  # for both sides together
 BEFORE, AFTER = "before", "after"
@@ -173,6 +189,14 @@ def rows(n: Net, x: Value, *matrices: Array) -> Value:
     return y
 
 
+def gated(n: Net, x: Value) -> Value:
+    """A gated convolution: one half of the channels times the logistic function of the other."""
+    feature, gate = n.builder.add_all(Split(axis=1), n.conv(x, 128), ints([64, 64]), names=["a", "b"])
+    return n.conv(n.add(Mul(), n.add(Tanh(), feature), n.add(Sigmoid(), gate)), 64, 1)
+
+
+HALVES = Resize(coordinate_transformation_mode="half_pixel", nearest_mode="round_prefer_floor")
+
 Typical = Callable[[Net], Value]
 GRAPHS: Mapping[str, Typical] = {
     "fold-batchnorm-into-conv": lambda n: n.norm(n.conv(n.image(128, 28), 128)),
@@ -256,6 +280,19 @@ GRAPHS: Mapping[str, Typical] = {
         AveragePool.of([2, 2], strides=2), n.conv(n.image(64, 28), 64)
     ),
     "transform-conv-into-winograd": lambda n: n.conv(n.conv(n.image(256, 28), 256), 256),
+    "fuse-mean-into-global-average-pool": lambda n: n.conv(
+        n.add(ReduceMean(), n.conv(n.image(64, 28), 256), ints([2, 3])), 64, 1
+    ),
+    "respell-enlarging-resize": lambda n: n.conv(
+        n.add(HALVES, n.conv(n.image(64, 28), 64), None, np.asarray([1, 1, 2, 2], np.float32)), 64, 1
+    ),
+    "split-conv-by-multiplier": lambda n: n.conv(
+        n.conv(n.conv(n.image(64, 56), 64, 1), 128, 3, numbers(128, 1, 3, 3), group=64), 64, 1
+    ),
+    "merge-groups-of-conv": lambda n: n.conv(
+        n.conv(n.conv(n.image(64, 28), 128, 1), 128, 3, group=32), 64, 1
+    ),
+    "split-conv-along-split": lambda n: gated(n, n.image(64, 56)),
     "move-monotone-after-max-pool": lambda n: n.add(
         MaxPool.of([2, 2], strides=2), n.add(Tanh(), n.image(128, 56))
     ),
@@ -269,30 +306,58 @@ def typical(name: str) -> Graph:
     return net.builder.build()
 
 
-def compared(before: Graph, after: Graph) -> Latencies:
+def compared(before: Graph, after: Graph, *, threads: int) -> Latencies:
     """How long both take, in turns."""
     models = {side: to_onnx(graph) for side, graph in ((BEFORE, before), (AFTER, after))}
-    return measure(models, feeds=random_feeds(before), seconds=SECONDS)
+    return measure(models, feeds=random_feeds(before), threads=threads, seconds=SECONDS)
+
+
+def reorders(graph: Graph) -> int:
+    """How many values the runtime brings into blocks of channels, or out of them."""
+    with temporary_folder() as folder:
+        kept = folder / "kept.onnx"
+        Session(to_onnx(graph), optimized=True, kept=str(kept))
+        return sum(node.op_type.startswith("Reorder") for node in onnx.load(kept).graph.node)
+
+
+def forced(rewrite: PricedRewrite[Any], graph: Graph) -> Graph | None:
+    """The graph rewritten where only its price speaks against it; None where it is not found."""
+    result = graph.copy()
+    for node in graph.nodes():
+        match = rewrite.find(result, node) if isinstance(graph.op(node), rewrite.roots) else None
+        if match is not None and rewrite.refusal(result, match, at="", but=PRICE) is None:
+            edit = Edit(result, near=node)
+            rewrite.apply(edit, match)
+            edit.sweep()
+            return result
+    return None
 
 
 def main() -> None:
-    """Print one line for each rewrite that runs by default on onnxruntime-cpu and has a graph here."""
+    """Print one line for each rewrite that onnxruntime-cpu has by default and that has a graph here."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*")
-    chosen = parser.parse_args().names
-    default = select(level="exact", passes=None, skip=(), options={"target": OnnxruntimeCpu()})
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    here = OnnxruntimeCpu(replace(committed(), block=block_here()))
+    default = select(level="exact", passes=None, skip=(), options={"target": here})
     for name, rewrite in {rewrite.name: rewrite for rewrite in default}.items():
-        if name not in GRAPHS or (chosen and name not in chosen):
+        if name not in GRAPHS or (given.names and name not in given.names):
             continue
         graph = typical(name)
         after, trace = Pipeline([rewrite]).run(graph)
-        if not trace.applications:
+        off = "" if trace.applications else "  off"
+        made = forced(rewrite, graph) if off and isinstance(rewrite, PricedRewrite) else after
+        if made is None or (off and made is after):
             print(f"{name:46} left alone: {trace.refusals[0].reason if trace.refusals else 'not found'}")
             continue
-        found = compared(graph, after)
+        found = compared(graph, made, threads=given.threads)
         milliseconds, ratio = 1000 * found.median(BEFORE), found.ratio(BEFORE, AFTER)
         interval = f"({ratio.low:.2f} to {ratio.high:.2f})"
-        print(f"{name:46} {milliseconds:8.2f} ms  {ratio.median:5.2f} x  {interval}", flush=True)
+        moved = f"reorders {reorders(graph)} -> {reorders(made)}"
+        print(
+            f"{name:46} {milliseconds:8.2f} ms  {ratio.median:5.2f} x  {interval}  {moved}{off}", flush=True
+        )
 
 
 if __name__ == "__main__":
