@@ -18,7 +18,7 @@ from convgraph.analysis.cost import (
     node_costs,
     types_at_assumed_sizes,
 )
-from convgraph.analysis.onnxruntime_cpu.predict import node_seconds
+from convgraph.analysis.onnxruntime_cpu.predict import node_seconds, reorders
 from convgraph.analysis.onnxruntime_cpu.rates import Rates, committed
 from convgraph.errors import UnsupportedOp
 from convgraph.ir.graph import Graph
@@ -76,6 +76,11 @@ class Target(ABC):
     @abstractmethod
     def says(self, price: Price) -> str:
         """A price in words, with its unit."""
+
+    def reorders(self, graph: Graph) -> int | None:
+        """How many values change their layout in one run; None where the target tells of no layouts."""
+        del graph
+        return None
 
     def price(self, graph: Graph) -> Price:
         """The price of running the graph once: the sum of its nodes'."""
@@ -150,6 +155,10 @@ class OnnxruntimeCpu(Target):
     def prices(self, graph: Graph) -> Prices:
         """The seconds that each node takes, its MACs and its bytes."""
         return self._prices(graph)
+
+    def reorders(self, graph: Graph) -> int:
+        """How many values come into blocks of channels, or out of them."""
+        return reorders(graph, self.rates)
 
     def _predicted(self, graph: Graph) -> Prices:
         types, uncounted = types_at_assumed_sizes(graph), (0, 0)  # an input that is reordered takes time

@@ -118,8 +118,8 @@ def summary(result: Run) -> dict[str, object]:
         "machine": _machine(),
         "target": _target(result.target),
         "assumed_sizes": assumed_sizes(result.original),
-        "model": _model(result.original, result.model),
-        "optimized": _model(result.graph, result.optimized),
+        "model": _model(result.original, result.model, on=result.target),
+        "optimized": _model(result.graph, result.optimized, on=result.target),
         "rewrites": [_rewrite(application) for application in trace.applications],
         "refusals": [_refusal(refusal) for refusal in trace.refusals],
         "approximation": None if approximated is None else _approximation(approximated),
@@ -193,7 +193,7 @@ def _target(target: Target) -> dict[str, object]:
     }
 
 
-def _model(graph: Graph, file: FileFacts | None) -> dict[str, object]:
+def _model(graph: Graph, file: FileFacts | None, *, on: Target) -> dict[str, object]:
     cost = graph_cost(graph)
     return {
         "path": None if file is None else file.path,
@@ -204,6 +204,7 @@ def _model(graph: Graph, file: FileFacts | None) -> dict[str, object]:
         "parameters": parameters(graph),
         "macs": cost.macs,
         "bytes": cost.bytes,
+        "reorders": on.reorders(graph),
         "approximate": cost.approximate,
     }
 
@@ -341,6 +342,9 @@ def _counts(result: Run, before: Cost, after: Cost) -> list[tuple[str, int, int]
         ("MACs", before.macs, after.macs),
         ("bytes", before.bytes, after.bytes),
     ]
+    moved = result.target.reorders(old), result.target.reorders(new)
+    if moved[0] is not None and moved[1] is not None:
+        counts.append(("reorders", *moved))
     if result.model is not None and result.optimized is not None:
         counts.append(("file size", result.model.bytes, result.optimized.bytes))
     return counts

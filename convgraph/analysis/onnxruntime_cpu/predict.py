@@ -34,6 +34,11 @@ def node_seconds(graph: Graph, rates: Rates, *, types: Types | None = None) -> d
     return spent
 
 
+def reorders(graph: Graph, rates: Rates) -> int:
+    """How many values are brought into blocks of channels, or out of them, in one run."""
+    return len(planned(graph, types_at_assumed_sizes(graph), block=rates.block).reordered)
+
+
 def seconds(graph: Graph, rates: Rates) -> float:
     """The seconds that one run of the graph takes."""
     return sum(node_seconds(graph, rates).values())
