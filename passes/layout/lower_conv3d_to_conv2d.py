@@ -131,8 +131,9 @@ def _along(graph: Graph, conv: int, *, axes: Sequence[int]) -> Conv:
 def _along_rows(edit: Edit, conv: int, x: Value) -> Value:
     """A convolution along the depth, planes being rows: (N, C, D, H, W) -> (N, K, D', H·W)."""
     value, weight = constant_weight(edit.graph, conv)
-    rows, kernel = _reshaped(edit, x, (0, 0, 0, -1)), edit.constant(weight[..., 0], like=value)
-    op = _along(edit.graph, conv, axes=(0, 1))
+    high, wide = map(_or_rest, _sizes(edit.graph, Value(conv, 0))[3:])
+    rows = _reshaped(edit, x, (0, 0, 0, high * wide if min(high, wide) > 0 else -1))
+    op, kernel = _along(edit.graph, conv, axes=(0, 1)), edit.constant(weight[..., 0], like=value)
     return edit.add(op, rows, kernel, *_bias(edit, conv), like=conv)
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from laws.check import encoded
 from laws.draw import Draw
 from laws.forced import forced
 from laws.meaning import difference, in_onnxruntime
+from laws.volumes import random_setting
 from laws.weighted import Weight, convolved
 
 from convgraph.analysis.cost import graph_cost
@@ -31,7 +32,7 @@ from convgraph.ir.ops import (
     Relu,
     Transpose,
 )
-from convgraph.ir.tensor import Array, DataType, Dim
+from convgraph.ir.tensor import Array, Dim
 from convgraph.numerics.evaluate import evaluate
 from convgraph.passes import EXACT, LowerConv3dToConv2d, Pipeline
 from convgraph.passes.rewrite import PRICE
@@ -180,60 +181,6 @@ NEAR_MISSES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """A convolution along three axes, its weight, the shape of what it takes, and which sizes are open."""
-
-    op: Conv
-    weight: Array
-    shape: tuple[int, ...]
-    symbols: tuple[Dim, ...]
-    bias: bool
-
-    def graph(self) -> Graph:
-        """The convolution of x, alone."""
-        draw, b = Draw(dyadic=True), GraphBuilder("g", opset=17)
-        x = b.input("x", shape=self.symbols, dtype=DataType.of(self.weight.dtype))
-        bias = [draw.weight(len(self.weight), dtype=self.weight.dtype.type)] if self.bias else []
-        b.output(b.add(self.op, x, self.weight, *bias), name="y")
-        return b.build()
-
-    def feed(self) -> dict[str, Array]:
-        """Signed small integers."""
-        return {"x": Draw(dyadic=True).weight(*self.shape, dtype=self.weight.dtype.type)}
-
-
-def numbers(rng: np.random.Generator, count: int, low: int, high: int) -> tuple[int, ...]:
-    """Random ones from ``low`` to below ``high``."""
-    return tuple(int(number) for number in rng.integers(low, high, count))
-
-
-def random_setting(rng: np.random.Generator) -> Setting:
-    """Any kernel, strides, dilations, pads, groups, sizes and element type; some sizes may be open."""
-    kernel = (int(rng.integers(1, 5)), *numbers(rng, 2, 1, 4)) if rng.random() < 0.7 else (3, 1, 1)
-    strides, dilations, pads = numbers(rng, 3, 1, 4), numbers(rng, 3, 1, 3), numbers(rng, 6, 0, 3)
-    if rng.random() < 0.3:
-        strides, pads = (strides[0], 1, 1), (pads[0], 0, 0, pads[3], 0, 0)
-    group, automatic = (
-        int(rng.integers(1, 3)),
-        str(rng.choice(["NOTSET", "SAME_LOWER", "VALID"], p=(0.8, 0.1, 0.1))),
-    )
-    if automatic != "NOTSET":
-        pads = (0,) * 6
-    if automatic.startswith("SAME"):
-        dilations = (1, 1, 1)  # onnxruntime takes no others then
-    reach = [
-        d * (k - 1) + 1 - min(p, q) for d, k, p, q in zip(dilations, kernel, pads[:3], pads[3:], strict=True)
-    ]
-    shape = (int(rng.integers(1, 3)), 2 * group, *(max(1, r) + int(rng.integers(0, 5)) for r in reach))
-    names = zip(shape, ("N", 2 * group, "D", "H", "W"), strict=True)
-    symbols = tuple(name if rng.random() < 0.3 else size for size, name in names)
-    dtype = rng.choice([np.float16, np.float32, np.float64])
-    weight = rng.integers(-3, 4, (3 * group, 2, *kernel)).astype(dtype)
-    op = Conv(strides=strides, pads=pads, dilations=dilations, group=group, auto_pad=automatic)
-    return Setting(op=op, weight=weight, shape=shape, symbols=symbols, bias=bool(rng.integers(0, 2)))
-
-
 def is_right_to_lower(graph: Graph) -> bool:
     """Whether there is something to find, and all that it requires but the price holds."""
     rewrite = LowerConv3dToConv2d()
@@ -292,13 +239,45 @@ def test_the_weight_says_how_many_channels_there_are(shape: tuple[Dim, ...]) -> 
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("kernel", [(1, 1, 1), (33, 1, 1), (3, 3), (5,)])
-def test_single_pixels_and_very_deep_kernels_and_fewer_axes_are_left_alone(kernel: tuple[int, ...]) -> None:
-    op, weight = Conv.of(len(kernel)), drawn(32, 16, *kernel)
-    graph = convolved(op, weight, spatial=(40, 12, 11)[: len(kernel)])(Draw(dyadic=True))
+@pytest.mark.parametrize(
+    ("kernel", "size"),
+    [
+        ((1, 1, 1), SIZE),
+        ((33, 1, 1), (40, 12, 11)),
+        ((2, 2, 3), (5, 0, 11)),
+        ((3, 3), (12, 11)),
+        ((5,), (12,)),
+    ],
+)
+def test_what_is_no_volume_and_what_is_too_deep_is_left_alone(
+    kernel: tuple[int, ...], size: tuple[int, ...]
+) -> None:
+    op = Conv.of(len(kernel), pads=1 if 0 in size else 0)
+    graph = convolved(op, drawn(32, 16, *kernel), spatial=size)(Draw(dyadic=True))
     _, trace = Pipeline([LowerConv3dToConv2d()]).run(graph)
     assert not trace.applications
     assert not trace.refusals
+
+
+def test_the_deepest_kernel_is_looked_at() -> None:
+    assert is_right_to_lower(volumes(32, 1, 1, spatial=(40, 12, 11))(Draw(dyadic=True)))
+
+
+def test_no_samples_are_no_volumes() -> None:
+    for kernel in ((3, 3, 3), (3, 1, 1)):
+        graph = volumes(*kernel)(Draw(dyadic=True))
+        feed = {"x": np.zeros((0, 16, *SIZE), np.float32)}
+        assert in_onnxruntime(forced(LowerConv3dToConv2d(), graph), feed)["y"].shape == (0, 32, *SIZE)
+
+
+def test_planes_that_are_skipped_are_not_turned() -> None:
+    graph = volumes(1, 3, 3, strides=(2, 1, 1), batch=1)(Draw(dyadic=True))
+    result, _ = Pipeline(EXACT).run(graph)
+    turned = [Value(n, 0) for n in result.compute_nodes() if isinstance(result.op(n), Transpose)]
+    assert sorted(str(result.type(value)) for value in turned) == [
+        "float32[1, 3, 16, 12, 11]",
+        "float32[1, 32, 3, 12, 11]",
+    ]
 
 
 def test_a_target_that_only_counts_has_no_say_in_it() -> None:
