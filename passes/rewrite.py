@@ -205,6 +205,11 @@ class PricedRewrite(Rewrite[Match]):
         """The target that prices it."""
         return self.target or GenericTarget()
 
+    @property
+    def can_be_judged(self) -> bool:
+        """Whether the target's prices say if it pays; where they do not, there is nothing to find."""
+        return True
+
     def margin(self, match: Match) -> float:
         """The part of the price of what it replaces that it has to save by itself; 0 where any gain will do.
 
