@@ -140,6 +140,7 @@ from convgraph.passes.fusion.remove_transposes_around import RemoveTransposesAro
 from convgraph.passes.layout import (
     LAYOUT,
     FuseMeanIntoGlobalAveragePool,
+    LiftConv1dIntoConv2d,
     LowerConv3dToConv2d,
     MergeGroupsOfConv,
     RespellEnlargingResize,
@@ -190,7 +191,7 @@ __all__ = [
     "FuseReshapesIntoSpaceToDepth", "FuseScatterIntoMaxUnpool", "FuseSequenceIntoConcat",
     "FuseSequenceIntoSlice", "FuseSigmoidMulIntoSwish", "FuseSlicesIntoSpaceToDepth", "FuseSlicesIntoWrapPad",
     "FuseTanhIntoGelu", "FuseTransposedGatherIntoGather", "FuseTransposedMatmulIntoConv",
-    "FuseTransposedScattersIntoConcat", "InlineConstantIf", "InlineLocalFunction",
+    "FuseTransposedScattersIntoConcat", "InlineConstantIf", "InlineLocalFunction", "LiftConv1dIntoConv2d",
     "LowerBatchnormToMulAndAdd", "LowerConv3dToConv2d", "LowerConvTransposeOfPixelToConv",
     "LowerConvTransposeToConv", "LowerConvTransposeToSubPixel", "LowerDepthToSpaceToTranspose",
     "LowerGlobalAveragePoolToReduceMean", "LowerHardSigmoidToClip", "LowerHardSwishToHardSigmoid",

@@ -1,6 +1,7 @@
 """The same work where a runtime is fast: onnxruntime's blocks of channels, and its kernels for images."""
 
 from convgraph.passes.layout.fuse_mean_into_global_average_pool import FuseMeanIntoGlobalAveragePool
+from convgraph.passes.layout.lift_conv1d_into_conv2d import LiftConv1dIntoConv2d
 from convgraph.passes.layout.lower_conv3d_to_conv2d import LowerConv3dToConv2d
 from convgraph.passes.layout.merge_groups_of_conv import MergeGroupsOfConv
 from convgraph.passes.layout.respell_enlarging_resize import RespellEnlargingResize
@@ -10,6 +11,7 @@ from convgraph.passes.trace import AnyRewrite
 __all__ = [
     "LAYOUT",
     "FuseMeanIntoGlobalAveragePool",
+    "LiftConv1dIntoConv2d",
     "LowerConv3dToConv2d",
     "MergeGroupsOfConv",
     "RespellEnlargingResize",
@@ -22,5 +24,6 @@ LAYOUT: tuple[AnyRewrite, ...] = (
     SplitConvByMultiplier(),
     MergeGroupsOfConv(),
     LowerConv3dToConv2d(),
+    LiftConv1dIntoConv2d(),
 )
 """As much to compute, spelled in a way that a target is faster with: where its predicted time says so."""
