@@ -5,7 +5,9 @@
 for any network f of convolutions along L and what works on rows alike: arithmetic and functions of elements,
 pools, Concat, Split, Slice, Pad, normalisations by channel. f' is f with kernels, strides, dilations and
 paddings of one row, its constants following. onnxruntime has fast kernels, on blocks of channels, for images
-only; sequences it unfolds for a matrix product. Exact: the same products, perhaps summed in another order.
+only; sequences it unfolds for a matrix product. Threads share a matrix product evenly, but an image by rows
+and by sets of filters: on several, networks of few channels are left as they are. Exact: the same products,
+perhaps summed in another order.
 
 Source: onnxruntime's NchwcTransformer.
 """
@@ -20,18 +22,23 @@ from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Conv, Op, Squeeze, Unsqueeze
 from convgraph.passes.algebra.outer_taps import convolution
 from convgraph.passes.algebra.pointwise import is_pointwise
-from convgraph.passes.layout.sequences import first_convolution, network
+from convgraph.passes.layout.sequences import Share, first_convolution, network, shares, slowed
 from convgraph.passes.layout.single_row import OnRows, carried, in_row, row_type
 from convgraph.passes.timed import TimedRewrite
 
+_SEVERAL = 2  # threads, where it is not said how many
 _ROW = 2  # the axis that images have, and sequences have not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sequences:
-    """Operations on sequences, and what each is on images of one row; each stands after those it reads."""
+    """Operations on sequences, and what each is on images of one row; each stands after those it reads.
+
+    ``shares`` says how threads share the convolutions among them.
+    """
 
     forms: tuple[tuple[int, OnRows], ...]
+    shares: tuple[Share, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +60,11 @@ class LiftConv1dIntoConv2d(TimedRewrite[Sequences]):
         forms = network(graph, node)
         if not forms or (len(forms) == 1 and is_pointwise(graph, node)):
             return None
-        return Sequences(forms=tuple(forms.items()))
+        return Sequences(forms=tuple(forms.items()), shares=shares(graph, forms))
+
+    def margin(self, match: Sequences) -> float:
+        """What a single thread has to save by, so that several are no slower that do not share alike."""
+        return 1 - 1 / slowed(match.shares, threads=self.judge.threads or _SEVERAL)
 
     def root(self, graph: Graph, node: int) -> int:
         """The first convolution of the network, which may not be whole in a part of the graph."""

@@ -1,14 +1,53 @@
 """Networks on sequences: convolutions along L, what comes of them, and which of that belongs together."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import networkx as nx
 
+from convgraph.analysis.cost import node_cost
+from convgraph.analysis.infer import assumed_sizes
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Conv, Convolution
 from convgraph.passes.layout.single_row import OnRows, carried, on_rows
+
+_BLOCK = 16  # channels side by side
+_SET = 4  # blocks of filters that a thread computes together
+
+
+class Share(NamedTuple):
+    """The multiplications of a convolution, and in how many parts threads share them on rows."""
+
+    macs: int
+    parts: int
+
+
+def shares(graph: Graph, nodes: Iterable[int]) -> tuple[Share, ...]:
+    """Those of the Convs among some nodes."""
+    sizes = assumed_sizes(graph)
+    convs = (node for node in nodes if isinstance(graph.op(node), Conv))
+    return tuple(Share(node_cost(graph, n, sizes=sizes).macs, _parts(graph, n)) for n in convs)
+
+
+def slowed(found: Sequence[Share], *, threads: int) -> float:
+    """How many times as long rows take as all work in equal parts would, on several threads.
+
+    onnxruntime parts images by samples, groups, sets of filters and rows, of which there is one here.
+    """
+    fair = sum(share.macs for share in found)
+    taken = sum(share.macs * threads * -(-share.parts // threads) / share.parts for share in found)
+    return taken / fair if fair else 1.0
+
+
+def _parts(graph: Graph, node: int) -> int:
+    """In how many parts threads share a convolution on rows; sizes that are not known count one."""
+    op, result = graph.op(node), graph.type(Value(node, 0))
+    assert isinstance(op, Conv)
+    batch, filters = (size if isinstance(size, int) else 1 for size in (result.dim(0), result.dim(1)))
+    if op.group == filters:
+        return max(1, batch * -(-filters // _BLOCK))
+    return max(1, batch * op.group * -(-filters // (op.group * _SET * _BLOCK)))
 
 
 def network(graph: Graph, node: int) -> dict[int, OnRows] | None:

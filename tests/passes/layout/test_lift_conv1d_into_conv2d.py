@@ -12,6 +12,7 @@ import pytest
 from laws.draw import Draw
 from laws.meaning import difference
 
+from convgraph.analysis.target import OnnxruntimeCpu
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph, Value
@@ -49,8 +50,10 @@ from convgraph.ir.ops import (
     Where,
 )
 from convgraph.ir.tensor import Array, DataType, Dim
-from convgraph.passes import EXACT, LiftConv1dIntoConv2d, Pipeline
+from convgraph.passes import EXACT, LiftConv1dIntoConv2d, Pipeline, PricedRewrite, Repeat
 
+ONE = OnnxruntimeCpu(threads=1)
+OPTIONS = {"target": ONE}
 C, L = 32, 48
 Middle = Callable[[GraphBuilder, Value, Draw], Value]
 Build = Callable[[Draw], Graph]
@@ -230,12 +233,12 @@ def pixels_beside(draw: Draw) -> Graph:
     return b.build()
 
 
-def small(channels: int, *, dtype: DataType = DataType.FLOAT, length: int = L) -> Build:
+def small(channels: int, *, dtype: DataType = DataType.FLOAT, length: int = L, batch: int = 2) -> Build:
     """A convolution of this many channels."""
 
     def build(draw: Draw) -> Graph:
         b = GraphBuilder("g", opset=17)
-        x = b.input("x", shape=(2, channels, length), dtype=dtype)
+        x = b.input("x", shape=(batch, channels, length), dtype=dtype)
         kind = np.float32 if dtype is DataType.FLOAT else np.float64
         weight = draw.weight(channels, channels, 3, dtype=kind)
         b.output(b.add(Conv.of(1, pads=1), x, weight), name="y")
@@ -372,9 +375,17 @@ def deployed(graph: Graph, folder: Path) -> dict[str, int]:
     return {"blocked": blocked, "plain": len(nodes) - blocked}
 
 
+def for_one_thread() -> Pipeline:
+    """The whole pipeline, for a single thread."""
+    return Pipeline(
+        Repeat(*(replace(r, target=ONE) if isinstance(r, PricedRewrite) else r for r in step.rewrites))
+        for step in Pipeline(EXACT).steps
+    )
+
+
 def lifted(graph: Graph) -> Graph:
     """The graph after the rewrite alone."""
-    return Pipeline([LiftConv1dIntoConv2d()]).run(graph)[0]
+    return Pipeline([LiftConv1dIntoConv2d(target=ONE)]).run(graph)[0]
 
 
 def sequences_convolved(graph: Graph) -> int:
@@ -387,11 +398,11 @@ def sequences_convolved(graph: Graph) -> int:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_network_is_lifted_as_a_whole_and_comes_to_rest(network: Any, size: tuple[Dim, Dim]) -> None:
     graph = network(Draw(dyadic=False), size=size)
-    result, trace = Pipeline(EXACT).run(graph)
+    result, trace = for_one_thread().run(graph)
     assert "lift-conv1d-into-conv2d" in {one.rewrite for one in trace.applications}
     assert sequences_convolved(result) == 0
     assert sum(isinstance(result.op(n), Unsqueeze) for n in result.compute_nodes()) == 1
-    again, second = Pipeline(EXACT).run(result)
+    again, second = for_one_thread().run(result)
     assert not second.applications
     assert to_onnx(again) == to_onnx(result)
 
@@ -399,15 +410,40 @@ def test_a_network_is_lifted_as_a_whole_and_comes_to_rest(network: Any, size: tu
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_network_means_the_same(network: Any) -> None:
     graph = network(Draw(dyadic=False), size=("N", "L"))
-    assert not difference(graph, Pipeline(EXACT).run(graph)[0], dyadic=False)
+    assert not difference(graph, for_one_thread().run(graph)[0], dyadic=False)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_onnxruntime_then_convolves_blocks_of_channels(network: Any, tmp_path: Path) -> None:
     graph = network(Draw(dyadic=False), size=("N", "L"))
-    before, after = deployed(graph, tmp_path), deployed(lifted(graph), tmp_path)
+    pipeline = for_one_thread()
+    as_it_is, _ = pipeline.without(["lift-conv1d-into-conv2d"]).run(graph)
+    before, after = (deployed(one, tmp_path) for one in (as_it_is, pipeline.run(graph)[0]))
     assert before["blocked"] == after["plain"] == 0
-    assert after["blocked"] == before["plain"]
+    assert before["plain"] > 1
+    assert after["blocked"] > 1
+
+
+@pytest.mark.parametrize(("channels", "on"), [(64, [1]), (128, [None, 1, 2]), (192, [1, 3])])
+def test_more_threads_have_to_share_it_as_well(channels: int, on: list[int | None]) -> None:
+    graph = small(channels, length=400, batch=1)(Draw(dyadic=False))
+    for threads in (None, 1, 2, 3, 8):
+        rewrite = LiftConv1dIntoConv2d(target=OnnxruntimeCpu(threads=threads))
+        assert bool(Pipeline([rewrite]).run(graph)[1].applications) == (threads in on)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("activation", [Relu(), Tanh(), LeakyRelu(alpha=0.5)])
+def test_single_pixels_are_not_put_on_rows_and_taken_off_again(depth: int, activation: Op) -> None:
+    b, draw = GraphBuilder("g", opset=17), Draw(dyadic=False)
+    x = b.input("x", shape=(1, 64, 4000))
+    for _ in range(depth):
+        x = b.add(activation, conv(b, x, draw, out=64, channels=64, k=1))
+    b.output(x, name="y")
+    result, trace = for_one_thread().run(b.build())
+    assert sequences_convolved(result) == (depth == 1)
+    assert "remove-reshapes-around-conv" not in {one.rewrite for one in trace.applications}
+    assert not for_one_thread().run(result)[1].applications
 
 
 def test_a_value_inside_does_not_keep_its_name() -> None:
@@ -437,7 +473,7 @@ def lone(op: Conv, shape: Sequence[Dim] | None, *kernel: int) -> Graph:
     ids=["single pixels", "images", "any number of axes"],
 )
 def test_what_cannot_be_lifted_is_not_asked_about(graph: Graph) -> None:
-    result, trace = Pipeline([LiftConv1dIntoConv2d()]).run(graph)
+    result, trace = Pipeline([LiftConv1dIntoConv2d(target=ONE)]).run(graph)
     assert not trace.applications
     assert not trace.refusals
     assert to_onnx(result) == to_onnx(graph)
