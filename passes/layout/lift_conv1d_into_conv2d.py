@@ -81,12 +81,12 @@ class LiftConv1dIntoConv2d(TimedRewrite[Sequences]):
             results = graph.results(node)
             made = _on_rows(edit, node, form, rows=rows)
             rows.update(zip(results, made, strict=True))
-        lifted = {node for node, _ in m.forms}
+        lifted = dict(m.forms)
         for value in [value for node in lifted for value in graph.results(node)]:
             if graph.is_output(value) or any(use.node not in lifted for use in graph.readers(value)):
                 axes = edit.constant(np.array([_ROW], np.int64), name="axes")
                 edit.replace(value, edit.add(Squeeze(), rows[value], axes))
-        for node, _ in reversed(m.forms):
+        for node in reversed(lifted):
             edit.erase(node)
 
 
