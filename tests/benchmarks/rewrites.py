@@ -80,6 +80,14 @@ class Net:
         """The input."""
         return self.builder.input("x", shape=(1, channels, size, size))
 
+    def sequence(self, channels: int, length: int) -> Value:
+        """The input, along one axis."""
+        return self.builder.input("x", shape=(1, channels, length))
+
+    def volume(self, channels: int, *sizes: int) -> Value:
+        """The input, along three axes."""
+        return self.builder.input("x", shape=(1, channels, *sizes))
+
     def add(self, op: Op, *operands: Value | Array | float | None) -> Value:
         """Any operation."""
         return self.builder.add(op, *operands)
@@ -189,6 +197,12 @@ def rows(n: Net, x: Value, *matrices: Array) -> Value:
     return y
 
 
+def along(n: Net, x: Value) -> Value:
+    """A convolution of a sequence, and a Relu."""
+    width = n.width(x)
+    return n.add(Relu(), n.add(Conv.of(1, pads=1), x, numbers(width, width, 3), numbers(width)))
+
+
 def gated(n: Net, x: Value) -> Value:
     """A gated convolution: one half of the channels times the logistic function of the other."""
     feature, gate = n.builder.add_all(Split(axis=1), n.conv(x, 128), ints([64, 64]), names=["a", "b"])
@@ -291,6 +305,10 @@ GRAPHS: Mapping[str, Typical] = {
     ),
     "merge-groups-of-conv": lambda n: n.conv(
         n.conv(n.conv(n.image(64, 28), 128, 1), 128, 3, group=32), 64, 1
+    ),
+    "lift-conv1d-into-conv2d": lambda n: along(n, along(n, n.sequence(128, 512))),
+    "lower-conv3d-to-conv2d": lambda n: n.add(
+        Conv.of(3, pads=1), n.volume(32, 8, 28, 28), numbers(32, 32, 3, 3, 3), numbers(32)
     ),
     "split-conv-along-split": lambda n: gated(n, n.image(64, 56)),
     "move-monotone-after-max-pool": lambda n: n.add(

@@ -127,6 +127,7 @@ def test_everything_about_a_full_run() -> None:
         "parameters": parameters(FULL.original),
         "macs": before.macs,
         "bytes": before.bytes,
+        "reorders": FULL.target.reorders(FULL.original),
         "approximate": False,
     }
     assert report["optimized"]["nodes"] == 1
