@@ -52,12 +52,17 @@ class Step:
     match: Any
 
     def again(self, graph: Graph) -> "Step | None":
-        """The same rewrite where the graph has changed; None where more than its price speaks against it."""
+        """The same rewrite where the graph has changed; None where more than its price speaks against it.
+
+        Or its price, where it has to pay alone: a play may have seen a part only of what it replaces.
+        """
         node = self.rewrite.root(graph, self.node)
         match = self.rewrite.find(graph, node) if node in graph else None
-        if match is None or self.rewrite.refusal(graph, match, at="", but=PRICE) is not None:
+        if match is None:
             return None
-        return Step(self.rewrite, node, match)
+        step = Step(self.rewrite, node, match)
+        but = "" if _has_to_pay_alone(step) else PRICE
+        return step if self.rewrite.refusal(graph, match, at="", but=but) is None else None
 
     @property
     def is_priced(self) -> bool:
@@ -188,8 +193,6 @@ class Search:
                     continue
                 rival = Step(rewrite, node, None).again(graph)
                 if rival is None or not self._allows(rival):
-                    continue
-                if _has_to_pay_alone(rival) and rewrite.refusal(graph, rival.match, at="") is not None:
                     continue
                 same = rewrite == step.rewrite and rival.replaced(graph) == wanted
                 if wanted & rival.replaced(graph) and not same:
