@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import product
+from itertools import groupby, product
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -113,7 +113,11 @@ class SumKernelsAtLoad(Rewrite[SummedKernels]):
         if weight is None or not weight.size or weight.dtype not in _PRECISE:
             return None
         options = _transposed(op, node, weight) if isinstance(op, ConvTranspose) else _phases(graph, node)
-        return next((m for m in options if m.taps > 1 and _taps(graph, m, first=_SAMPLE) is not None), None)
+        for _, ways in groupby(options, key=lambda m: m.convs):
+            found = [(m, taps) for m in ways if m.taps > 1 and (taps := _size(graph, m)) is not None]
+            if found:
+                return min(found, key=lambda pair: pair[1])[0]
+        return None
 
     @requirement
     def the_weights_are_constant(self, graph: Graph, m: SummedKernels) -> bool:
@@ -250,6 +254,12 @@ def _taps(graph: Graph, m: SummedKernels, *, first: int | None = None) -> Array 
         off = np.abs(stored @ matrix - elements)
         allowed = _ROUNDINGS * np.finfo(stored.dtype).eps / 2 * (np.abs(stored) @ matrix)
         return stored if np.all(off <= allowed) and np.all(np.isfinite(stored)) else None
+
+
+def _size(graph: Graph, m: SummedKernels) -> float | None:
+    """How large the taps are all together, of a sample: the smallest are those that nothing cancels in."""
+    taps = _taps(graph, m, first=_SAMPLE)
+    return None if taps is None else float(np.abs(taps.astype(np.float64)).sum())
 
 
 def _solved(kernels: Sequence[Array], axes: Axes) -> Array | None:

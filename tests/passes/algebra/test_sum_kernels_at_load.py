@@ -105,10 +105,11 @@ NEAR_MISSES = {
 }
 
 
-def test_the_phases_in_order_are_sums_of_the_taps_they_were_made_of() -> None:
-    """In another order they are sums of others, which are larger and of either sign."""
-    graph = phases(3, times=(3, 3), channels=16)(Draw(dyadic=True))
-    taps = Draw(dyadic=True).weight(16, 16, 3, 3)
+@pytest.mark.parametrize(("kernel", "times"), [(3, (2, 2)), (3, (3, 3)), (5, (4,)), (3, (1, 2))])
+def test_the_taps_are_those_that_phases_were_made_of(kernel: int, times: tuple[int, ...]) -> None:
+    """Others add up to the same, with the phases in another order; they are larger, and of either sign."""
+    graph = phases(kernel, times=times, channels=16)(Draw(dyadic=True))
+    taps = Draw(dyadic=True).weight(16, 16, *(kernel,) * len(times))
     result, trace = Pipeline([SumKernelsAtLoad()]).run(graph)
     assert len(trace.applications) == 1
     stored = [result.constant(v) for n in result.nodes() for v in result.results(n)]
