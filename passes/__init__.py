@@ -145,6 +145,7 @@ from convgraph.passes.layout import (
     MergeGroupsOfConv,
     RespellEnlargingResize,
     SplitConvByMultiplier,
+    SpreadFactorOverImage,
 )
 from convgraph.passes.lowering import (
     LOWERING,
@@ -207,7 +208,8 @@ __all__ = [
     "SplitConvAlongSplit", "SplitConvByMultiplier", "SplitConvIntoGroups", "SplitConvTransposeIntoPhases",
     "SplitConvTransposeIntoResizeAndConv", "SplitDepthwiseSeparable", "SplitLowRankConv",
     "SplitNearlyBoxedConvTranspose", "SplitNearlyDepthwiseSeparable", "SplitNearlySpatiallySeparable",
-    "SplitSpatiallySeparable", "SumKernelsAtLoad", "Trace", "TransformConvIntoWinograd", "requirement",
+    "SplitSpatiallySeparable", "SpreadFactorOverImage", "SumKernelsAtLoad", "Trace",
+    "TransformConvIntoWinograd", "requirement",
 ]
 # fmt: on
 

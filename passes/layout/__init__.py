@@ -6,6 +6,7 @@ from convgraph.passes.layout.lower_conv3d_to_conv2d import LowerConv3dToConv2d
 from convgraph.passes.layout.merge_groups_of_conv import MergeGroupsOfConv
 from convgraph.passes.layout.respell_enlarging_resize import RespellEnlargingResize
 from convgraph.passes.layout.split_conv_by_multiplier import SplitConvByMultiplier
+from convgraph.passes.layout.spread_factor_over_image import SpreadFactorOverImage
 from convgraph.passes.trace import AnyRewrite
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "MergeGroupsOfConv",
     "RespellEnlargingResize",
     "SplitConvByMultiplier",
+    "SpreadFactorOverImage",
 ]
 
 LAYOUT: tuple[AnyRewrite, ...] = (
@@ -25,5 +27,6 @@ LAYOUT: tuple[AnyRewrite, ...] = (
     MergeGroupsOfConv(),
     LowerConv3dToConv2d(),
     LiftConv1dIntoConv2d(),
+    SpreadFactorOverImage(),
 )
 """As much to compute, spelled in a way that a target is faster with: where its predicted time says so."""

@@ -40,6 +40,7 @@ from convgraph.ir.ops import (
     ConvTranspose,
     Div,
     Gather,
+    GlobalAveragePool,
     MatMul,
     Max,
     MaxPool,
@@ -209,6 +210,13 @@ def gated(n: Net, x: Value) -> Value:
     return n.conv(n.add(Mul(), n.add(Tanh(), feature), n.add(Sigmoid(), gate)), 64, 1)
 
 
+def excited(n: Net, x: Value) -> Value:
+    """Squeeze and excitation, and a convolution after it."""
+    squeezed = n.add(Relu(), n.conv(n.add(GlobalAveragePool(), x), 32, 1))
+    gate = n.add(Sigmoid(), n.conv(squeezed, n.width(x), 1))
+    return n.conv(n.add(Mul(), x, gate), 64, 1)
+
+
 HALVES = Resize(coordinate_transformation_mode="half_pixel", nearest_mode="round_prefer_floor")
 
 Typical = Callable[[Net], Value]
@@ -294,6 +302,7 @@ GRAPHS: Mapping[str, Typical] = {
         AveragePool.of([2, 2], strides=2), n.conv(n.image(64, 28), 64)
     ),
     "transform-conv-into-winograd": lambda n: n.conv(n.conv(n.image(256, 28), 256), 256),
+    "spread-factor-over-image": lambda n: excited(n, n.conv(n.image(64, 28), 128)),
     "fuse-mean-into-global-average-pool": lambda n: n.conv(
         n.add(ReduceMean(), n.conv(n.image(64, 28), 256), ints([2, 3])), 64, 1
     ),
