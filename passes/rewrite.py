@@ -184,10 +184,12 @@ class PricedRewrite(Rewrite[Match]):
 
     The region is seen with as much around it as the target's prices depend on. ``target`` None is the generic
     one, which counts. ``reads_weights`` is False where what it makes of weights is the same whatever numbers
-    are in them: places that are alike otherwise then have one price.
+    are in them: places that are alike otherwise then have one price. ``opposite`` names the rewrite that
+    undoes it, if one does: what was measured may say that either is the faster of the two.
     """
 
     reads_weights: ClassVar[bool] = True
+    opposite: ClassVar[str] = ""
 
     target: Target | None = None
 

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 from convgraph.analysis.census import node_name
 from convgraph.analysis.infer import assumed_sizes
@@ -19,7 +20,7 @@ from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Constant, Op
 from convgraph.passes.account import Account
 from convgraph.passes.bodies import OpenBody, bodies_of, close, look, opened
-from convgraph.passes.rewrite import PRICE, Refusal
+from convgraph.passes.rewrite import PRICE, PricedRewrite, Refusal
 from convgraph.passes.search import Search, Step
 from convgraph.passes.trace import AnyRewrite, Application, Ledger, Occasion, Trace
 
@@ -27,6 +28,8 @@ _FEW = 64
 PATIENCE = 50  # applications for each node
 _TRIES = 8  # to rewrite a body, each without what the one before ran into
 _CAN_RUN = "what_follows_can_run"
+_STAYS = "what_was_measured_to_be_faster_stays"
+_MEASURED = "What was made here because it was measured to be faster is not undone."
 _CANNOT_RUN = "What reads the result in this body can run on what is then known of it."
 
 
@@ -47,6 +50,7 @@ class Run:
         self._inner: dict[tuple[int, str], Run] = {}
         self._seen: dict[int, tuple[object, ...]] = {}
         self._illegal: set[tuple[int, str]] = set()
+        self._made: dict[str, set[int]] = {}  # by rewrites that another one undoes
         self._rested: Sequence[AnyRewrite] = ()
         self._calm: _Calm | None = None
         ledger.patience += PATIENCE * len(graph)
@@ -120,7 +124,7 @@ class Run:
             refusal = step.rewrite.refusal(self.graph, step.match, at=at)
         else:
             refusal = search.refusal(self.graph, step, at=at)
-        return refusal or self._drop(step.rewrite.name, step.node, at=at)
+        return refusal or self._drop(step, at=at)
 
     def _search(self, dispatch: "Dispatch") -> Search:
         def play(part: Graph, first: Step) -> Sequence[Step]:
@@ -137,7 +141,7 @@ class Run:
             return steps
 
         def allows(step: Step) -> bool:
-            return self._drop(step.rewrite.name, step.node, at=self._name(step.node)) is None
+            return self._drop(step, at=self._name(step.node)) is None
 
         return Search(rewrites_at=dispatch.at, play=play, allows=allows)
 
@@ -165,7 +169,7 @@ class Run:
         for index, step in enumerate(steps):
             found = step if index == 0 else step.again(self.graph)
             at = "" if found is None else self._name(found.node)
-            if found is None or self._ledger.stopped or self._drop(found.rewrite.name, found.node, at=at):
+            if found is None or self._ledger.stopped or self._drop(found, at=at):
                 if not step.is_priced:
                     continue
                 if search is not None:
@@ -174,10 +178,18 @@ class Run:
             touched.update(dict.fromkeys(self._apply(found, at=at)))
         return touched
 
-    def _drop(self, rewrite: str, node: int, *, at: str) -> Refusal | None:
-        if (node, rewrite) in self._illegal:
-            return Refusal(rewrite=rewrite, at=at, requirement=_CAN_RUN, reason=_CANNOT_RUN)
-        return self._ledger.drop(rewrite, at)
+    def _drop(self, step: Step, *, at: str) -> Refusal | None:
+        """Why a step is not made that nothing in the graph speaks against; None where it may be."""
+        rewrite, node = step.rewrite, step.node
+        if (node, rewrite.name) in self._illegal:
+            return Refusal(rewrite=rewrite.name, at=at, requirement=_CAN_RUN, reason=_CANNOT_RUN)
+        if isinstance(rewrite, PricedRewrite) and self._is_settled(rewrite, node):
+            return Refusal(rewrite=rewrite.name, at=at, requirement=_STAYS, reason=_MEASURED)
+        return self._ledger.drop(rewrite.name, at)
+
+    def _is_settled(self, rewrite: PricedRewrite[Any], node: int) -> bool:
+        """Whether a measurement was for what made this node, and against what the rewrite would do to it."""
+        return rewrite.judge.stopwatch is not None and node in self._made.get(rewrite.opposite, ())
 
     def _look_inside(self, node: int, dispatch: "Dispatch") -> Iterable[int]:
         """Rewrite the bodies of a node, if it has any and they are new; returns the nodes touched around."""
@@ -221,6 +233,7 @@ class Run:
         self._ledger.announce(
             Occasion(index=index, rewrite=rewrite, graph=self.graph, node=node, match=match, at=at)
         )
+        newest = self.graph.next_order
         account = Account(self.graph, near=node, sizes=self._sizes, path=self.path)
         edit = account.edit
         try:
@@ -231,6 +244,8 @@ class Run:
             raise
         except ConvgraphError as error:
             raise PassFailed(f"{rewrite.name} at {at}", found=str(error), expected="an edit") from error
+        if isinstance(rewrite, PricedRewrite) and rewrite.opposite:
+            self._made.setdefault(rewrite.name, set()).update(n for n in edit.touched if n >= newest)
         self._ledger.enter(Application(index=index, rewrite=rewrite.name, at=at, **account.closed()))
         return edit.touched
 

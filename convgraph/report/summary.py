@@ -342,9 +342,9 @@ def _counts(result: Run, before: Cost, after: Cost) -> list[tuple[str, int, int]
         ("MACs", before.macs, after.macs),
         ("bytes", before.bytes, after.bytes),
     ]
-    moved = result.target.reorders(old), result.target.reorders(new)
-    if moved[0] is not None and moved[1] is not None:
-        counts.append(("reorders", *moved))
+    was, now = result.target.reorders(old), result.target.reorders(new)
+    if was is not None and now is not None:
+        counts.append(("reorders", was, now))
     if result.model is not None and result.optimized is not None:
         counts.append(("file size", result.model.bytes, result.optimized.bytes))
     return counts

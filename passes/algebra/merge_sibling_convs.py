@@ -36,6 +36,7 @@ class MergeSiblingConvs(PricedRewrite[SiblingConvs]):
 
     name: ClassVar[str] = "merge-sibling-convs"
     roots: ClassVar[tuple[type[Op], ...]] = (Convolution,)
+    opposite: ClassVar[str] = "split-conv-along-split"
     measure: ClassVar[Measure] = staticmethod(target_cost)
     reads_weights: ClassVar[bool] = False
 

@@ -37,6 +37,7 @@ class SplitConvAlongSplit(TakesWeightsApart[SplitConv], PricedRewrite[SplitConv]
 
     name: ClassVar[str] = "split-conv-along-split"
     roots: ClassVar[tuple[type[Op], ...]] = (Split,)
+    opposite: ClassVar[str] = "merge-sibling-convs"
     measure: ClassVar[Measure] = staticmethod(target_cost)
     reads_weights: ClassVar[bool] = False
 

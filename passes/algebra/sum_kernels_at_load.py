@@ -31,7 +31,7 @@ from convgraph.passes.rewrite import Measure, Rewrite, requirement
 
 _MOST_TIMES = 4  # phases along one axis
 _MOST_READERS = 64  # of a value: phases are looked for among all of them
-_ROUNDINGS = 4  # that a sum may differ by, of what it adds up
+_ROUNDINGS = 16  # that a sum may differ by, of what it adds up: taps are told by differences of rounded sums
 _SAMPLE = 64  # filters' channels that are looked at first
 _WORTH = 1 << 10  # bytes: what is less is not worth an operation
 _PRECISE = (DataType.FLOAT, DataType.DOUBLE)  # in half precision runtimes may round otherwise

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,16 +14,25 @@ from convgraph.compiler.optimize import optimize
 from convgraph.compiler.tuning import tuner as tuning
 from convgraph.compiler.tuning.kept import Kept
 from convgraph.compiler.tuning.tuner import Tuner, Tuning, fastest
-from convgraph.errors import UnsupportedOp
+from convgraph.errors import PassFailed, UnsupportedOp
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Conv, Relu, Sigmoid
 from convgraph.numerics.session import Unverifiable
-from convgraph.passes import Pipeline
+from convgraph.passes import MergeSiblingConvs, Pipeline, Repeat, SplitConvAlongSplit, Trace
 from convgraph.passes.algebra.transform_conv_into_winograd import TransformConvIntoWinograd
 
 Cost = Callable[[Graph], float]
+
+
+class Restless(Pipeline):
+    """One whose rewrites undo each other."""
+
+    def run(self, graph: Graph, **options: Any) -> tuple[Graph, Trace]:
+        """Come to no rest."""
+        del graph, options
+        raise PassFailed("there and back", found="many applications", expected="a run that comes to rest")
 
 
 def convolved(*, channels: int = 64, size: int = 28, layers: int = 1) -> Graph:
@@ -149,3 +159,25 @@ def test_a_second_run_gives_the_same_file(tmp_path: Path) -> None:
     assert made[0].proto.SerializeToString() == made[1].proto.SerializeToString()
     assert made[1].seconds["tune"] < made[0].seconds["tune"]
     assert np.isfinite(list(made[0].seconds.values())).all()
+
+
+def test_what_was_measured_to_be_faster_is_not_undone() -> None:
+    """Whichever of two ways is timed, the other one is said to be faster."""
+    b, draw = GraphBuilder("g", opset=17), Draw(dyadic=True)
+    x = b.input("x", shape=(1, 8, 9, 9))
+    for op in (Relu(), Sigmoid()):
+        b.output(b.add(op, b.add(Conv.of(2, pads=1), x, draw.weight(8, 8, 3, 3))))
+    target = OnnxruntimeCpu(stopwatch=lambda _before, _after: (2.0, 1.0))
+    pipeline = Pipeline([Repeat(MergeSiblingConvs(target=target), SplitConvAlongSplit(target=target))])
+    result, trace = pipeline.run(b.build())
+    assert labels(result).count("Conv") == 1
+    assert [refusal.requirement for refusal in trace.refusals] == ["what_was_measured_to_be_faster_stays"]
+
+
+def test_a_pipeline_that_measures_and_comes_to_no_rest_is_not_taken(
+    tmp_path: Path, asked: list[tuple[str, ...]]
+) -> None:
+    tuner = Tuner(kept=Kept(tmp_path / "kept.json"), threads=1)
+    choice = fastest(pointwise(Relu()), {"tune": Restless([]), "clean": Pipeline([])}, tuner=tuner)
+    assert choice.level == "clean"
+    assert asked == [("original", "clean")]

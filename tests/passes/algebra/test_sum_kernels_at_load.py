@@ -126,6 +126,12 @@ def test_all_phases_are_found_at_once(example: str) -> None:
     assert match.convs == tuple(convs)
 
 
+def test_many_kernels_are_sums_of_taps_that_differences_tell() -> None:
+    """Of a quarter of a million kernels some have a tap that is told by a difference of much larger sums."""
+    _, trace = Pipeline([SumKernelsAtLoad()]).run(phases(channels=512)(Draw(dyadic=False)))
+    assert len(trace.applications) == 1
+
+
 def upsampling(channels: int = 64) -> Graph:
     """A 3×3 convolution of an image that is enlarged by repeating its pixels."""
     draw = Draw(dyadic=False)
