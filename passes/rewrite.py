@@ -25,7 +25,7 @@ SAME_RESULTS = "the_results_stay_the_same"
 """The requirement that only running the model can check."""
 PRICE = "it_is_cheaper_on_the_target"
 """The requirement that asks the target."""
-NOISE = 0.03  # of a measured time: less is no gain
+NOISE = 0.01  # of a measured time: less is no gain
 _FEW = 64  # readers of one value that lie beside it
 _CULPRIT = "The model's results stay the same; the comparison of this run found that here they did not."
 

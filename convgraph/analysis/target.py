@@ -34,6 +34,10 @@ Stopwatch = Callable[[Graph, Graph], tuple[float, float] | None]
 
 MARGIN = 0.02  # of the predicted time: two ways that are as close as this, a prediction cannot tell apart
 _MICRO = 1e6
+_SEEN, _MEASURED = (
+    1,
+    2,
+)  # steps beyond what is replaced: layouts change between neighbours, and pass through some
 
 
 class Target(ABC):
@@ -49,7 +53,7 @@ class Target(ABC):
 
     name: ClassVar[str]
     nothing: ClassVar[Price]
-    around: ClassVar[int] = 0
+    around: int = 0
     is_timed: ClassVar[bool] = False
     threads: int | None = None
     stopwatch: Stopwatch | None = None
@@ -129,7 +133,6 @@ class OnnxruntimeCpu(Target):
 
     name: ClassVar[str] = "onnxruntime-cpu"
     nothing: ClassVar[Price] = (0.0, 0, 0)
-    around: ClassVar[int] = 1
     is_timed: ClassVar[bool] = True
 
     def __init__(
@@ -140,6 +143,7 @@ class OnnxruntimeCpu(Target):
         stopwatch: Stopwatch | None = None,
     ) -> None:
         self._measured, self.threads, self.stopwatch = rates, threads, stopwatch
+        self.around = _SEEN if stopwatch is None else _MEASURED
         self._prices = once_for_alike(self._predicted)
 
     @cached_property

@@ -35,7 +35,8 @@ _ORIGINAL = "original"
 BUDGET = 60.0  # seconds
 _SMALL = 0.002  # of the predicted time of the whole: less is not worth measuring
 _HOPELESS = 2.0  # times as long, as predicted
-_REGION = 0.25  # seconds for the runs of two regions
+_REGION = 0.4  # seconds for the runs of two regions, at least
+_ROUNDS = 8  # of both, where these take longer
 _WHOLE = 4.0  # seconds for the runs of the models at the end, at least
 _TIE = 0.01  # as fast: the one that is named first
 
@@ -71,30 +72,32 @@ class Tuner:
         known = self.kept.get("pairs", name)
         if known is not None:
             return (known[0], known[1]) if known else None
-        if self.is_closed or self.spent >= self.budget or not self._is_worth_it(before, after):
+        if self.is_closed or self.spent >= self.budget:
             return None
-        found = self._timed(before, after)
+        was, now = (self.predicting.price(graph)[0] for graph in (before, after))
+        if was < _SMALL * self.whole or now > _HOPELESS * was:
+            return None
+        found = self._timed(before, after, seconds=max(_REGION, _ROUNDS * (was + now)))
         self.kept.add("pairs", name, found)
         return (found[0], found[1]) if found else None
 
-    def _is_worth_it(self, before: Graph, after: Graph) -> bool:
-        was, now = (self.predicting.price(graph)[0] for graph in (before, after))
-        return was >= _SMALL * self.whole and now <= _HOPELESS * was
+    def _timed(self, before: Graph, after: Graph, *, seconds: float) -> list[float]:
+        """The seconds of both, the second by the ratio, which is steadier; nothing where they do not run.
 
-    def _timed(self, before: Graph, after: Graph) -> list[float]:
-        """The seconds of both, the second by the ratio, which is steadier; nothing where they do not run."""
+        Of the interval of the ratio it is the end that is nearer to one: both alike where that is within.
+        """
         start = time.monotonic()
         self.measured += 1
         if self.progress is not None:
             self.progress(f"tune: region {self.measured}, {self.spent:.0f} of {self.budget:.0f} s")
         try:
-            found = _turns({"before": before, "after": after}, threads=self.threads, seconds=_REGION)
+            found = _turns({"before": before, "after": after}, threads=self.threads, seconds=seconds)
         except Unverifiable:
             return []
         finally:
             self.spent += time.monotonic() - start
-        seconds = found.median("before")
-        return [seconds, seconds / found.ratio("before", "after").median]
+        old, ratio = found.median("before"), found.ratio("before", "after")
+        return [old, old / min(max(1.0, ratio.low), ratio.high)]
 
 
 def fastest(graph: Graph, pipelines: Mapping[str, Pipeline], *, tuner: Tuner) -> Choice:
@@ -107,7 +110,8 @@ def fastest(graph: Graph, pipelines: Mapping[str, Pipeline], *, tuner: Tuner) ->
     known = None if alike is None else tuner.kept.get("models", name)
     if known is not None and known["level"] in pipelines:
         tuner.is_closed = True
-        return Choice(**known)
+        gains = {level: known["gains"][level] for level in pipelines if level in known["gains"]}
+        return Choice(**{**known, "gains": gains})
     tuner.whole = tuner.predicting.price(graph)[0]
     made = dict(_made(graph, pipelines))
     tuner.is_closed = True
