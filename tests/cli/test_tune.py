@@ -20,7 +20,7 @@ def test_a_second_run_measures_nothing_and_gives_the_same_file(cli: Cli) -> None
     first, second = (json.loads(Path(f"{out}.json").read_text(encoding="utf-8")) for out in files)
     assert first["latency"] == second["latency"]
     assert first["latency"]["threads"] == 1
-    assert set(first["latency"]["gains"]) == {"tune", "exact", "clean"}
+    assert set(first["latency"]["gains"]) == {"tune", "exact", "clean", "original"}
     assert second["verification"]["status"] == "equal"
 
 

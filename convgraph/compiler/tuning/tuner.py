@@ -7,7 +7,8 @@ rewritten, is left to the prediction, and so is everything once the budget is sp
 that came of it, and the original, are run against each other: the fastest is the result.
 
 A model that was tuned before is not measured again: what it was made of is known, and where it was not, the
-prediction holds as it did. So a second run gives the same file, at once.
+prediction holds as it did. So a second run gives the same file, at once. Where nothing is faster than the
+model as it is, that is the result.
 """
 
 import os
@@ -21,17 +22,19 @@ from convgraph.analysis.target import OnnxruntimeCpu, Target
 from convgraph.compiler.calibration.block import block_here
 from convgraph.compiler.calibration.timer import random_feeds
 from convgraph.compiler.job import Clock, Progress
-from convgraph.compiler.measure import Latencies, clock_of, interleaved
-from convgraph.compiler.selection import Level
+from convgraph.compiler.measure import Latencies, Run, clock_of, interleaved
+from convgraph.compiler.selection import NONE, Level
 from convgraph.compiler.tuning.choice import Choice, Plan
 from convgraph.compiler.tuning.kept import Kept, name_of
 from convgraph.errors import PassFailed, UnsupportedOp
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.ir.graph import Graph
+from convgraph.numerics.feeds import Feeds
 from convgraph.numerics.session import Session, Unverifiable
 from convgraph.passes import Pipeline
 
-_ORIGINAL = "original"
+_ORIGINAL = "original"  # the level that does nothing but what has to be done
+_BEFORE, _AFTER = "before", "after"
 BUDGET = 60.0  # seconds
 _SMALL = 0.002  # of the predicted time of the whole: less is not worth measuring
 _HOPELESS = 2.0  # times as long, as predicted
@@ -91,12 +94,14 @@ class Tuner:
         if self.progress is not None:
             self.progress(f"tune: region {self.measured}, {self.spent:.0f} of {self.budget:.0f} s")
         try:
-            found = _turns({"before": before, "after": after}, threads=self.threads, seconds=seconds)
+            found = _turns({_BEFORE: before, _AFTER: after}, threads=self.threads, seconds=seconds)
         except Unverifiable:
             return []
         finally:
             self.spent += time.monotonic() - start
-        old, ratio = found.median("before"), found.ratio("before", "after")
+        if _AFTER not in found.rounds:
+            return []
+        old, ratio = found.median(_BEFORE), found.ratio(_BEFORE, _AFTER)
         return [old, old / min(max(1.0, ratio.low), ratio.high)]
 
 
@@ -115,10 +120,12 @@ def fastest(graph: Graph, pipelines: Mapping[str, Pipeline], *, tuner: Tuner) ->
     tuner.whole = tuner.predicting.price(graph)[0]
     made = dict(_made(graph, pipelines))
     tuner.is_closed = True
-    found = _turns({_ORIGINAL: graph, **made}, threads=tuner.threads, seconds=max(_WHOLE, tuner.budget / 10))
-    gains = {level: found.ratio(_ORIGINAL, level).median for level in made}
+    found = _turns({_BEFORE: graph, **made}, threads=tuner.threads, seconds=max(_WHOLE, tuner.budget / 10))
+    names = {level: level if pipeline.steps else _BEFORE for level, pipeline in pipelines.items()}
+    ratios = {level: found.ratio(_BEFORE, name) for level, name in names.items() if name in found.rounds}
+    gains = {level: ratio.median for level, ratio in ratios.items()}
     level = next(each for each, gain in gains.items() if gain >= (1 - _TIE) * max(gains.values()))
-    ratio, before = found.ratio(_ORIGINAL, level), found.median(_ORIGINAL)
+    ratio, before = ratios[level], found.median(_BEFORE)
     choice = Choice(
         level=level,
         threads=tuner.threads,
@@ -134,14 +141,15 @@ def fastest(graph: Graph, pipelines: Mapping[str, Pipeline], *, tuner: Tuner) ->
 
 
 def _made(graph: Graph, pipelines: Mapping[str, Pipeline]) -> Iterator[tuple[str, Graph]]:
-    """What each pipeline makes of a graph, but for one that measures and comes to no rest.
+    """What each pipeline that does anything makes of a graph, but for one that measures and comes to no rest.
 
     Times of regions need not agree with each other as predictions do: each of two ways may have been the
     faster one beside other neighbours.
     """
     for number, (level, pipeline) in enumerate(pipelines.items()):
         try:
-            yield level, pipeline.run(graph)[0]
+            if pipeline.steps:
+                yield level, pipeline.run(graph)[0]
         except PassFailed:
             if number > 0:
                 raise
@@ -181,17 +189,30 @@ def planned(
             "tune": pick(level="tune", options={**options, "target": measuring}),
             "exact": pick(level="exact", options=options),
             "clean": pick(level="clean", options=options),
+            _ORIGINAL: pick(level="clean", options=options, passes=(NONE,)),
         }
         choice = fastest(graph, pipelines, tuner=tuner)
     return Plan(pipeline=pipelines[choice.level], choice=choice)
 
 
 def _turns(graphs: Mapping[str, Graph], *, threads: int, seconds: float) -> Latencies:
-    """Graphs of the same inputs, timed in turns. Raises Unverifiable for one that does not run."""
+    """Graphs of the same inputs, timed in turns, without those that do not run.
+
+    Raises Unverifiable where the first of them does not.
+    """
     feeds = random_feeds(next(iter(graphs.values())))
-    runs = {}
+    runs: dict[str, Run] = {}
     for name, graph in graphs.items():
-        given = {graph.value_name(value) for value in graph.inputs}
-        session = Session(to_onnx(graph), optimized=True, threads=threads, at=name)
-        runs[name] = session.prepared({key: array for key, array in feeds.items() if key in given})
+        try:
+            session = Session(to_onnx(graph), optimized=True, threads=threads, at=name)
+            runs[name] = session.prepared(_read(feeds, graph))
+        except Unverifiable:
+            if not runs:
+                raise
     return interleaved(runs, clock=clock_of(threads), seconds=seconds)
+
+
+def _read(feeds: Feeds, graph: Graph) -> Feeds:
+    """Those of the inputs that a graph reads."""
+    given = {graph.value_name(value) for value in graph.inputs}
+    return {name: array for name, array in feeds.items() if name in given}

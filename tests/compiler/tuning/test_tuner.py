@@ -18,9 +18,16 @@ from convgraph.errors import PassFailed, UnsupportedOp
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
-from convgraph.ir.ops import Conv, Relu, Sigmoid
-from convgraph.numerics.session import Unverifiable
-from convgraph.passes import MergeSiblingConvs, Pipeline, Repeat, SplitConvAlongSplit, Trace
+from convgraph.ir.ops import Conv, Identity, Relu, Sigmoid
+from convgraph.numerics.session import Session, Unverifiable
+from convgraph.passes import (
+    MergeSiblingConvs,
+    Pipeline,
+    RemoveIdentity,
+    Repeat,
+    SplitConvAlongSplit,
+    Trace,
+)
 from convgraph.passes.algebra.transform_conv_into_winograd import TransformConvIntoWinograd
 
 Cost = Callable[[Graph], float]
@@ -134,14 +141,49 @@ def test_a_measurement_decides_in_the_place_of_the_prediction() -> None:
 
 
 def test_the_fastest_is_taken_and_remembered(asked: list[tuple[str, ...]], kept: Kept) -> None:
-    graph = pointwise(Relu(), Relu(), Sigmoid())
-    pipelines = {"tune": Pipeline([]), "exact": Pipeline([]), "clean": Pipeline([])}
+    graph = pointwise(Relu(), Relu(), Sigmoid(), Identity())
+    pipelines = {
+        "tune": Pipeline([RemoveIdentity()]),
+        "exact": Pipeline([RemoveIdentity()]),
+        "clean": Pipeline([TransformConvIntoWinograd()]),
+        "original": Pipeline([]),
+    }
     choice = fastest(graph, pipelines, tuner=Tuner(kept=kept, threads=1))
     assert choice.level == "tune"  # of those as fast the one that is named first
-    assert choice.gains == dict.fromkeys(pipelines, 1.0)
-    assert (choice.before, choice.after, choice.low, choice.high) == (3e-3, 3e-3, 1.0, 1.0)
+    assert choice.gains == pytest.approx({"tune": 4 / 3, "exact": 4 / 3, "clean": 1.0, "original": 1.0})
+    assert (choice.before, choice.after) == pytest.approx((4e-3, 3e-3))
+    assert (choice.low, choice.high) == pytest.approx((4 / 3, 4 / 3))
     assert fastest(graph, pipelines, tuner=Tuner(kept=Kept(kept.path), threads=1)) == choice
-    assert asked == [("original", "tune", "exact", "clean")]
+    assert asked == [("before", "tune", "exact", "clean")]
+
+
+def test_where_nothing_is_faster_the_model_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def slower(graphs: Mapping[str, Graph], **_: object) -> Latencies:
+        """Whatever is changed takes longer."""
+        return Latencies(rounds={name: (1.0 if name == "before" else 1.1,) * 5 for name in graphs}, seed=0)
+
+    monkeypatch.setattr(tuning, "_turns", slower)
+    model, timings = to_onnx(pointwise(Relu(), Identity())), tmp_path / "timings.json"
+    found = optimize(model, level="tune", tuning=Tuning(file=timings))
+    assert found.choice is not None
+    assert found.choice.level == "original"
+    assert labels(found.graph) == ["Relu", "Identity"]
+    assert found.choice.gains["exact"] == pytest.approx(1 / 1.1)
+
+
+def test_what_does_not_load_is_not_taken(monkeypatch: pytest.MonkeyPatch, kept: Kept) -> None:
+    def picky(source: Any, *, at: str, **options: Any) -> Session:
+        """As where a runtime refuses what it should take."""
+        if at == "tune":
+            raise Unverifiable(at, found="no kernel", expected="one")
+        return Session(source, at=at, **options)
+
+    monkeypatch.setattr(tuning, "Session", picky)
+    tidied = Pipeline([RemoveIdentity()])
+    tuner = Tuner(kept=kept, threads=1, budget=0)
+    choice = fastest(pointwise(Relu(), Identity()), {"tune": tidied, "exact": tidied}, tuner=tuner)
+    assert choice.level == "exact"
+    assert set(choice.gains) == {"exact"}
 
 
 def test_a_target_that_is_not_here_is_refused() -> None:
@@ -178,6 +220,10 @@ def test_a_pipeline_that_measures_and_comes_to_no_rest_is_not_taken(
     tmp_path: Path, asked: list[tuple[str, ...]]
 ) -> None:
     tuner = Tuner(kept=Kept(tmp_path / "kept.json"), threads=1)
-    choice = fastest(pointwise(Relu()), {"tune": Restless([]), "clean": Pipeline([])}, tuner=tuner)
+    choice = fastest(
+        pointwise(Relu()),
+        {"tune": Restless([RemoveIdentity()]), "clean": Pipeline([RemoveIdentity()])},
+        tuner=tuner,
+    )
     assert choice.level == "clean"
-    assert asked == [("original", "clean")]
+    assert asked == [("before", "clean")]
