@@ -6,12 +6,15 @@ torch, optimized by each tool, and all files are run in turns in onnxruntime, al
 thread and on two; in OpenVINO, the original and the result of ``--level exact``. A ratio is how many times as
 fast as the original a file is: the median of the rounds and its 95 % interval. "MACs allow" is the ratio if
 nothing but multiplications took time; "error" is relative to an output's largest value, with the part of
-the tolerance that convgraph's verification found used. "for 1 thread" is what ``--threads 1`` makes of a
-model, "no Winograd" the result without Winograd's convolutions, each on one thread.
+the tolerance that convgraph's verification found used. "tuned" is ``--level tune`` for as many threads, "for
+1 thread" what ``--threads 1`` makes of a model, "no Winograd" the result without Winograd's convolutions,
+these two on one thread.
 
 Each model is measured once and its results kept in the folder ``--work``: a run that was interrupted goes on
-where it stood, ``--again`` measures anew. ``--record`` writes what is there for the models of the suite to
-tests/benchmarks/results and README.md; ``--table`` only prints what is recorded.
+where it stood, ``--again`` measures anew. ``--make`` only makes the files, kept as long as what they come
+from: several such runs may go side by side, but for tuned files, which need the machine to themselves.
+``--record`` writes what is there for the models of the suite to tests/benchmarks/results and README.md;
+``--table`` only prints what is recorded.
 """
 
 import argparse
@@ -28,11 +31,22 @@ from benchmarks.suite import results
 from benchmarks.suite.apart import StepFailed, apart
 from benchmarks.suite.results import ONE, OPENVINO, TWO, Entry, Outcome
 from benchmarks.suite.stored import put
-from benchmarks.suite.variants import DIRECT, EXACT, MAKERS, ORIGINAL, SINGLE, Made, folder_of, made
+from benchmarks.suite.variants import (
+    DIRECT,
+    EXACT,
+    MAKERS,
+    ORIGINAL,
+    SINGLE,
+    TUNED,
+    TUNED_TWO,
+    Made,
+    folder_of,
+    made,
+)
 
 README = Path(__file__).parents[3] / "README.md"
 MARKED = re.compile(r"(?<=<!-- suite -->\n).*?(?=<!-- end of suite -->)", re.DOTALL)
-DEFAULT = ("onnxsim", "onnxslim", "clean", SINGLE, DIRECT, EXACT)
+DEFAULT = ("onnxsim", "onnxslim", "clean", SINGLE, DIRECT, EXACT, TUNED, TUNED_TWO)
 THREADS = {1: ONE, 2: TWO}
 
 
@@ -143,6 +157,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--variants", type=_names, default=list(DEFAULT), metavar="NAME,NAME")
     parser.add_argument("--openvino", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "convgraph-suite")
+    parser.add_argument("--make", action="store_true", help="make the files, and measure nothing")
     parser.add_argument("--again", action="store_true", help="measure what was measured before")
     parser.add_argument("--record", action="store_true", help="write the results and README's table")
     parser.add_argument("--table", action="store_true", help="print what is recorded, and measure nothing")
@@ -174,6 +189,13 @@ def main() -> None:
     from benchmarks.suite.models import MODELS  # noqa: PLC0415 - they import torch
 
     names = [model.name for model in MODELS]
+    if asked.make:
+        for model in asked.models or names:
+            failures = {
+                name: one.failure for name, one in made(model, asked.variants, work=asked.work).items()
+            }
+            print(model, *(f"{name}: {why}" for name, why in failures.items() if why), flush=True)
+        return
     entries = list(shown(asked.models or names, asked))
     print(results.means(entries), *results.failed(entries), sep="\n")
     if asked.record:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.suite.stored import put
-from benchmarks.suite.variants import DIRECT, EXACT, ORIGINAL, SINGLE
+from benchmarks.suite.variants import DIRECT, EXACT, ORIGINAL, SINGLE, TUNED, TUNED_TWO
 
 RECORD = Path(__file__).parent.parent / "results" / "suite.json"
 ONE, TWO, OPENVINO = "1 thread", "2 threads", "OpenVINO"
 PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxscript", "onnxsim", "onnxslim", "openvino", "torch")
 RIVALS = ("onnxsim", "onnxslim")
+TUNINGS = {TUNED: ONE, TUNED_TWO: TWO}
 OTHERS = (SINGLE, DIRECT, *RIVALS)
 DIGITS = 4  # of every figure that is kept
 
@@ -132,6 +133,8 @@ HEADS = (
     "MACs allow",
     ONE,
     TWO,
+    "tuned, 1 thread",
+    "tuned, 2 threads",
     "for 1 thread",
     "no Winograd",
     *RIVALS,
@@ -147,7 +150,9 @@ def table(entries: Iterable[Entry], *, machine: str, versions: Mapping[str, str]
     where = f"{machine}; {', '.join(f'{name} {one}' for name, one in versions.items())}"
     when = f"measured {' to '.join(dict.fromkeys((dates[0], dates[-1])))}" if dates else "nothing measured"
     rows = [*header(), *(row(entry) for entry in ordered), means(ordered)]
-    return "\n".join([*rows, "", f"{where}; {when}.", *failed(ordered)])
+    return "\n".join(
+        [*rows, "", *fallen_back(ordered), *largest(ordered), f"{where}; {when}.", *failed(ordered)]
+    )
 
 
 def header() -> list[str]:
@@ -158,6 +163,7 @@ def header() -> list[str]:
 def row(one: Entry) -> str:
     """The line of a model."""
     speeds = [_speed(one.ratio(setting)) for setting in (ONE, TWO)]
+    speeds += [_short(one, setting, variant) for variant, setting in TUNINGS.items()]
     others = [_short(one, ONE, variant) for variant in OTHERS]
     return _line([one.name, *_macs(one), *speeds, *others, _short(one, OPENVINO, EXACT), _error(one)])
 
@@ -175,6 +181,7 @@ def means(entries: Iterable[Entry]) -> str:
     every = list(entries)
     columns = [
         *([one.ratio(setting) for one in every] for setting in (ONE, TWO)),
+        *([one.ratio(setting, variant) for one in every] for variant, setting in TUNINGS.items()),
         *([one.ratio(ONE, variant) for one in every] for variant in OTHERS),
         [one.ratio(OPENVINO) for one in every],
     ]
@@ -211,6 +218,31 @@ def _error(one: Entry) -> str:
     if error is None or status != "equal":
         return status or "–"
     return f"{error:.0e} ({math.ceil(100 * margin)} %)"
+
+
+def fallen_back(entries: Iterable[Entry]) -> list[str]:
+    """The models of which tuning took another level's result, as the faster one."""
+    found = []
+    for one in entries:
+        for variant, setting in TUNINGS.items():
+            taken = (one.told(variant, "choice") or {"level": "tune"})["level"]
+            if taken != "tune":
+                found.append(f"{one.name} on {setting} ({taken})")
+    return [f"Tuning took the result of another level for {', '.join(found)}.", ""] if found else []
+
+
+def largest(entries: Iterable[Entry]) -> list[str]:
+    """Which file has grown most, of all that convgraph makes."""
+    sizes = [
+        (after / before, one.name)
+        for one in entries
+        for variant in (EXACT, SINGLE, *TUNINGS)
+        if (before := one.told(ORIGINAL, "bytes")) and (after := one.told(variant, "bytes"))
+    ]
+    if not sizes:
+        return []
+    times, name = max(sizes)
+    return [f"The largest file next to its original: {name}, {times:.3f} times as large.", ""]
 
 
 def failed(entries: Iterable[Entry]) -> list[str]:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -52,20 +53,26 @@ def export(name: str, target: str) -> Answer:
 def optimized(
     source: str,
     target: str,
-    level: Literal["clean", "exact"],
+    level: Literal["clean", "exact", "tune"],
     threads: int | None = None,
     skip: Sequence[str] = (),
     *,
     verify: bool = False,
 ) -> Answer:
-    """Run convgraph: what it did, how long that took and, of the variant that is shown, its verification."""
+    """Run convgraph: what it did, how long that took and, of the variant that is shown, its verification.
+
+    What is measured to tune is kept beside the result.
+    """
     options = {"level": level, "threads": threads, "skip": skip, "verify": verify, "power": "off"}
+    if level == "tune":
+        options["tuning"] = cg.Tuning(file=Path(target).with_suffix(".timings.json"))
     result = cg.optimize(source, destination=target, **options)
     result.ready.settle()
     applied = Counter(done.rewrite for done in result.trace.applications)
     return {
         "took": {phase: round(seconds, 2) for phase, seconds in result.seconds.items()},
         "rewrites": dict(sorted(applied.items())),
+        **({} if result.choice is None else {"choice": asdict(result.choice)}),
         **({} if result.verification is None else verdict(result.verification)),
     }
 

@@ -19,11 +19,12 @@ from onnx import TensorProto, helper, numpy_helper
 import convgraph as cg
 
 
-def outcome(macs: int, ratio: float, **more: Any) -> Outcome:
-    """A variant that is so many times as fast."""
-    told = {"macs": macs, "error": 2.5e-7, "margin": 0.031, "status": "equal"}
+def outcome(macs: int, ratio: float, *, size: int = 100, level: str = "") -> Outcome:
+    """A variant that is so many times as fast; ``level``: what tuning took."""
+    told = {"macs": macs, "error": 2.5e-7, "margin": 0.031, "status": "equal", "bytes": size}
+    chosen = {"choice": {"level": level}} if level else {}
     interval = (ratio, ratio - 0.1, ratio + 0.1)
-    return Outcome(told=told, ratios=dict.fromkeys((ONE, TWO, OPENVINO), interval), **more)
+    return Outcome(told=told | chosen, ratios=dict.fromkeys((ONE, TWO, OPENVINO), interval))
 
 
 def entries() -> list[Entry]:
@@ -31,7 +32,11 @@ def entries() -> list[Entry]:
         Entry(
             name="slow",
             date="2026-01-02",
-            outcomes={"original": outcome(4_000_000_000, 1.0), "exact": outcome(4_000_000_000, 1.0)},
+            outcomes={
+                "original": outcome(4_000_000_000, 1.0),
+                "exact": outcome(4_000_000_000, 1.0),
+                "tuned for two": outcome(4_000_000_000, 1.5, level="clean"),
+            },
             failures={OPENVINO: "crashed: SIGSEGV"},
         ),
         Entry(
@@ -42,7 +47,8 @@ def entries() -> list[Entry]:
                 "onnxsim": outcome(8_000_000_000, 1.0),
                 "onnxslim": Outcome(failure="KeyError: 'x'"),
                 "exact": outcome(2_000_000_000, 4.0),
-                "single": outcome(1_000_000_000, 5.0),
+                "single": outcome(1_000_000_000, 5.0, size=104),
+                "tuned": outcome(1_000_000_000, 6.0, level="tune"),
             },
         ),
     ]
@@ -50,21 +56,23 @@ def entries() -> list[Entry]:
 
 def test_the_table_has_the_largest_gain_first_then_means_and_failures() -> None:
     lines = results.table(entries(), machine="A processor", versions={"onnx": "1.2"}).splitlines()
-    four = "4.00 [3.90, 4.10]"
+    four, one, off = "4.00 [3.90, 4.10]", "1.00 [0.90, 1.10]", "2e-07 (4 %)"
     assert lines[2:5] == [
-        f"| fast | 8 → 2 | 4.00 | {four} | {four} | 5.00 | – | 1.00 | failed | 4.00 | 2e-07 (4 %) |",
-        "| slow | 4 | 1.00 | 1.00 [0.90, 1.10] | 1.00 [0.90, 1.10] | – | – | – | – | failed | 2e-07 (4 %) |",
-        "| geometric mean |  | 2.00 | 2.00 | 2.00 | 5.00 | – | 1.00 | – | 2.00 |  |",
+        f"| fast | 8 → 2 | 4.00 | {four} | {four} | 6.00 | – | 5.00 | – | 1.00 | failed | 4.00 | {off} |",
+        f"| slow | 4 | 1.00 | {one} | {one} | – | 1.50 | – | – | – | – | failed | {off} |",
+        "| geometric mean |  | 2.00 | 2.00 | 2.00 | 6.00 | 1.50 | 5.00 | – | 1.00 | – | 2.00 |  |",
     ]
-    assert lines[6] == "A processor; onnx 1.2; measured 2026-01-02 to 2026-01-03."
-    assert lines[8:] == ["* fast, onnxslim: KeyError: 'x'", f"* slow, {OPENVINO}: crashed: SIGSEGV"]
+    assert lines[6] == "Tuning took the result of another level for slow on 2 threads (clean)."
+    assert lines[8] == "The largest file next to its original: fast, 1.040 times as large."
+    assert lines[10] == "A processor; onnx 1.2; measured 2026-01-02 to 2026-01-03."
+    assert lines[12:] == ["* fast, onnxslim: KeyError: 'x'", f"* slow, {OPENVINO}: crashed: SIGSEGV"]
     assert len({line.count("|") for line in lines[:5]}) == 1
 
 
 def test_a_model_that_could_not_be_made_has_a_line() -> None:
     broken = Entry(name="broken", date="2026-01-02", outcomes={}, failures={"model": "no export"})
     lines = results.table([broken], machine="", versions={}).splitlines()
-    assert lines[2] == "| broken | – | – | – | – | – | – | – | – | – | – |"
+    assert lines[2] == "| broken | – | – | – | – | – | – | – | – | – | – | – | – |"
     assert lines[-1] == "* broken, model: no export"
 
 

@@ -10,8 +10,12 @@ from typing import Any
 from benchmarks.suite.apart import StepFailed, apart
 from benchmarks.suite.stored import is_newer, put
 
+import convgraph.exporters
+import convgraph.passes
+
 ORIGINAL, EXACT = "original", "exact"
 SINGLE, DIRECT = "single", "direct"  # exact for one thread; exact without Winograd's convolutions
+TUNED, TUNED_TWO = "tuned", "tuned for two"  # by measurement, on one thread and on two
 MODELS = Path(__file__).parent / "models"
 
 MAKERS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
@@ -23,6 +27,8 @@ MAKERS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
         EXACT: ("optimized", {"level": "exact", "verify": True}),
         SINGLE: ("optimized", {"level": "exact", "threads": 1}),
         DIRECT: ("optimized", {"level": "exact", "skip": ["transform-conv-into-winograd"]}),
+        TUNED: ("optimized", {"level": "tune", "threads": 1}),
+        TUNED_TWO: ("optimized", {"level": "tune", "threads": 2}),
     }
 )
 """The step that makes a variant, and what it is told."""
@@ -67,10 +73,11 @@ def made(model: str, variants: Sequence[str], *, work: Path) -> dict[str, Made]:
 
 
 def _variant(name: str, source: Path, folder: Path) -> Made:
-    """A variant; those of other tools are kept as long as the original stays."""
+    """A variant, kept as long as the original and convgraph stay; those of others in any version."""
     step, how = MAKERS[name]
     target, note = folder / f"{name}.onnx", folder / f"{name}.json"
-    if step == "rival" and note.exists() and is_newer(target, [source]):
+    makers = [] if step == "rival" else tool()
+    if note.exists() and is_newer(target, [source, *makers]):
         return Made(path=target, told=json.loads(note.read_text(encoding="utf-8")))
     try:
         told = apart(step, source=str(source), target=str(target), **how)
@@ -78,3 +85,9 @@ def _variant(name: str, source: Path, folder: Path) -> Made:
         return Made(path=target, told={}, failure=str(error))
     put(note, json.dumps(told))
     return Made(path=target, told=told)
+
+
+def tool() -> list[Path]:
+    """The files that convgraph is made of."""
+    packages = (convgraph, convgraph.passes, convgraph.exporters)
+    return [file for package in packages for file in Path(package.__path__[0]).rglob("*.py")]
