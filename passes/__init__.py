@@ -34,6 +34,7 @@ from convgraph.passes.algebra.move_function_before_resize import MoveFunctionBef
 from convgraph.passes.algebra.move_monotone_after_max_pool import MoveMonotoneAfterMaxPool
 from convgraph.passes.algebra.move_pointwise_conv_after_average_pool import MovePointwiseConvAfterAveragePool
 from convgraph.passes.algebra.move_pointwise_conv_before_resize import MovePointwiseConvBeforeResize
+from convgraph.passes.algebra.multiply_maps_at_load import MultiplyMapsAtLoad
 from convgraph.passes.algebra.propagate_stride import PropagateStride
 from convgraph.passes.algebra.split_conv_along_split import SplitConvAlongSplit
 from convgraph.passes.algebra.split_conv_into_groups import SplitConvIntoGroups
@@ -200,16 +201,16 @@ __all__ = [
     "LowerResizeToExpand", "LowerSpaceToDepthToTranspose", "MergeAddedConstants", "MergeConcats",
     "MergeGroupsOfConv", "MergeParallelBranches", "MergeSiblingConvs", "MergeSlices",
     "MoveFunctionBeforeResize", "MoveMonotoneAfterMaxPool", "MovePointwiseConvAfterAveragePool",
-    "MovePointwiseConvBeforeResize", "Pipeline", "PricedRewrite", "PropagateStride", "Refusal",
-    "RemoveConcatOfParts", "RemoveDropout", "RemoveIdentity", "RemoveIdleChoice", "RemoveIdleFunction",
-    "RemoveIdleSampling", "RemoveNeutralConstant", "RemoveOpposites", "RemoveReshapesAroundConv",
-    "RemoveSequencePick", "RemoveSplitOfConcat", "RemoveTransposesAround", "RemoveZeroBias", "Repeat",
-    "Requirement", "RespellEnlargingResize", "Rewrite", "ShareEqualConstants", "ShareEqualOperations",
-    "SplitConvAlongSplit", "SplitConvByMultiplier", "SplitConvIntoGroups", "SplitConvTransposeIntoPhases",
-    "SplitConvTransposeIntoResizeAndConv", "SplitDepthwiseSeparable", "SplitLowRankConv",
-    "SplitNearlyBoxedConvTranspose", "SplitNearlyDepthwiseSeparable", "SplitNearlySpatiallySeparable",
-    "SplitSpatiallySeparable", "SpreadFactorOverImage", "SumKernelsAtLoad", "Trace",
-    "TransformConvIntoWinograd", "requirement",
+    "MovePointwiseConvBeforeResize", "MultiplyMapsAtLoad", "Pipeline", "PricedRewrite", "PropagateStride",
+    "Refusal", "RemoveConcatOfParts", "RemoveDropout", "RemoveIdentity", "RemoveIdleChoice",
+    "RemoveIdleFunction", "RemoveIdleSampling", "RemoveNeutralConstant", "RemoveOpposites",
+    "RemoveReshapesAroundConv", "RemoveSequencePick", "RemoveSplitOfConcat", "RemoveTransposesAround",
+    "RemoveZeroBias", "Repeat", "Requirement", "RespellEnlargingResize", "Rewrite", "ShareEqualConstants",
+    "ShareEqualOperations", "SplitConvAlongSplit", "SplitConvByMultiplier", "SplitConvIntoGroups",
+    "SplitConvTransposeIntoPhases", "SplitConvTransposeIntoResizeAndConv", "SplitDepthwiseSeparable",
+    "SplitLowRankConv", "SplitNearlyBoxedConvTranspose", "SplitNearlyDepthwiseSeparable",
+    "SplitNearlySpatiallySeparable", "SplitSpatiallySeparable", "SpreadFactorOverImage", "SumKernelsAtLoad",
+    "Trace", "TransformConvIntoWinograd", "requirement",
 ]
 # fmt: on
 
@@ -356,6 +357,9 @@ SETTLING: tuple[AnyRewrite, ...] = (MoveMonotoneAfterMaxPool(), SplitConvTranspo
 TRANSFORMS: tuple[AnyRewrite, ...] = (TransformConvIntoWinograd(),)
 """Other algorithms for what is left: last, because nothing takes them apart again."""
 
+STORED: tuple[AnyRewrite, ...] = (SumKernelsAtLoad(), MultiplyMapsAtLoad())
+"""What constants are made of takes the place of these, after all else: nothing looks into them any more."""
+
 ALL: tuple[AnyRewrite, ...] = (
     *CLEANUP,
     *FOLDING,
@@ -364,7 +368,7 @@ ALL: tuple[AnyRewrite, ...] = (
     *SETTLING,
     *TRANSFORMS,
     *LAYOUT,
-    SumKernelsAtLoad(),
+    *STORED,
     *LOWERING,
     *APPROXIMATE,
 )
@@ -382,7 +386,7 @@ EXACT: tuple[AnyRewrite | Repeat, ...] = (
     Repeat(*CLEANUP, *FOLDING, *ALGEBRA),
     Repeat(*FUSION),
     Repeat(*CLEANUP, *FOLDING, *ALGEBRA, *FUSION, *SETTLING, *TRANSFORMS, *LAYOUT),
-    Repeat(ShareEqualConstants(), SumKernelsAtLoad()),
+    Repeat(ShareEqualConstants(), *STORED),
 )
 """The same, and fewer multiplications: algebra starts from what is clean, and cleans up after itself.
 

@@ -2,10 +2,11 @@
 
     f(c₁, …, cₙ) -> c        c = f evaluated in float64, rounded once to the result's element type
 
-Exact up to that rounding. What only spells the weights of convolutions with fewer numbers, as a product of
-smaller constants, stays: runtimes multiply it out when they load the model. An operation convgraph has no
-meaning for is computed by the runtime, when one is handed in as ``runtime``. Results that would grow the
-model by more than ``size_limit`` bytes stay as they are: 187 bytes of ConstantOfShape must not become 16 MB.
+Exact up to that rounding. What only spells the weights of convolutions, or a map that is added, with fewer
+numbers, as a product of smaller constants, stays: runtimes multiply it out when they load the model. An
+operation convgraph has no meaning for is computed by the runtime, when one is handed in as ``runtime``.
+Results that would grow the model by more than ``size_limit`` bytes stay as they are: 187 bytes of
+ConstantOfShape must not become 16 MB.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 from convgraph.errors import ConvgraphError
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Constant, Convolution, Input, MatMul, Mul, Op, Opaque, Reshape, Split
+from convgraph.ir.ops import Add, Constant, Convolution, Input, MatMul, Mul, Op, Opaque, Reshape, Split
 from convgraph.ir.tensor import Array, DataType, Tensor, TensorType
 from convgraph.numerics.evaluate import evaluate_op
 from convgraph.passes.cleanup.repeatable import is_repeatable
@@ -82,15 +83,14 @@ class FoldConstants(Rewrite[Computable]):
         return not (isinstance(op, Opaque) and op.op_type == "DequantizeLinear")
 
     @requirement
-    def kernels_are_not_stored_expanded(self, graph: Graph, m: Computable) -> bool:
-        """It is no product of few numbers that makes weights of convolutions and nothing else."""
-        op = graph.op(m.node)
+    def expansions_stay(self, graph: Graph, m: Computable) -> bool:
+        """It is no product of few numbers that makes weights of convolutions, or a map that is added."""
+        op, made = graph.op(m.node), m.results[0]
         expands = isinstance(op, MatMul) and _expands(*m.tensors)
-        if not expands and not (isinstance(op, Mul) and _spreads(*m.tensors)):
-            return True
-        given = sum(tensor.nbytes for tensor in m.tensors if tensor is not None)
-        grown = (graph.type(m.results[0]).nbytes or 0) - given
-        return grown < _WORTH or not _makes_weights(graph, m.results[0])
+        if expands or (isinstance(op, Mul) and _spreads(*m.tensors)):
+            given = sum(tensor.nbytes for tensor in m.tensors if tensor is not None)
+            return (graph.type(made).nbytes or 0) - given < _WORTH or not _makes_weights(graph, made)
+        return not isinstance(op, MatMul) or not _makes_map(graph, m.node)
 
     @requirement
     def its_meaning_is_known(self, graph: Graph, m: Computable) -> bool:
@@ -170,6 +170,20 @@ def _makes_weights(graph: Graph, value: Value) -> bool:
         return False
     own = [use for use in uses if use.node not in inner]
     return all(use.slot in (1, 2) and isinstance(graph.op(use.node), Convolution) for use in own)
+
+
+def _makes_map(graph: Graph, node: int) -> bool:
+    """Whether the product of constants is multiplied by another to make a much larger map, which is added."""
+    made = Value(node, 0)
+    (use, *others) = graph.readers(made) or (None,)
+    if use is None or others or use.slot != 0 or not isinstance(graph.op(use.node), MatMul):
+        return False
+    result, right = Value(use.node, 0), graph.constant(graph.operand(use.node, 1))
+    sums = [isinstance(graph.op(reader.node), Add) for reader in graph.readers(result)]
+    if right is None or graph.is_output(made) or graph.is_output(result) or not sums or not all(sums):
+        return False
+    given = sum(tensor.nbytes for v in graph.operands(node) if (tensor := graph.constant(v)) is not None)
+    return (graph.type(result).nbytes or 0) - given - right.nbytes >= _WORTH
 
 
 def _is_open(kind: TensorType) -> bool:

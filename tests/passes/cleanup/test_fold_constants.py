@@ -152,7 +152,7 @@ EXAMPLES = {
 NEAR_MISSES = {
     "it_always_computes_the_same": [random, training_dropout],
     "quantised_data_stays_quantised": [stored_quantised],
-    "kernels_are_not_stored_expanded": [
+    "expansions_stay": [
         lambda draw: kernel(draw, left=(64, 1), columns=16),
         lambda draw: kernel(draw, left=(64, 1), columns=16, slot=2),
         lambda draw: kernel(draw, left=(16, 9), columns=64),
