@@ -6,7 +6,7 @@ What padding or coordinates add to an image is one number for each of its elemen
 between its borders a map repeats, or is a slope. All rows are sums of multiples of r of them, all columns of
 s, which are read off the numbers. The products are operations on constants, which runtimes compute once, when
 they load the model, and cost nothing in any run. Exact where rows repeat; else floating point differs by the
-roundings of the products, which are at most a few of what each number adds up.
+roundings of the products, which are at most a few of the largest number in the same row, and column.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from convgraph.passes.rewrite import Measure, Rewrite, requirement
 _LEAST = 8  # rows and columns that a map has
 _MOST = 12  # rows that all are made of
 _SAMPLE = 8  # images that are looked at first
-_ROUNDINGS = 16  # that a number may differ by, of what it adds up
+_ROUNDINGS = 16  # that a number may differ by, of what those in its row and column add up
 _WORTH = 1 << 10  # bytes: what is less is not worth an operation
 _PRECISE = (DataType.FLOAT, DataType.DOUBLE)  # in half precision runtimes may round otherwise
 
@@ -47,9 +47,9 @@ class Factors(NamedTuple):
 
     @property
     def bound(self) -> Array:
-        """What each number adds up, without signs."""
+        """What numbers add up, without signs: the most in each one's row, or column where that is less."""
         made: Array = (np.abs(self.left) @ np.abs(self.core)) @ np.abs(self.right)
-        return made
+        return np.minimum(made.max(axis=-1, keepdims=True), made.max(axis=-2, keepdims=True))
 
     @property
     def size(self) -> int:

@@ -91,6 +91,7 @@ NEAR_MISSES = {
         added(noise(1, 2, 16, 16)),
         added(noise(1, 20, 8, 16)),
         added(lambda draw: np.concatenate([bordered(1, 8)(draw), noise(1, 1, 16, 16)(draw)], axis=1)),
+        added(lambda draw: np.where(np.arange(16) == 0, np.float32(2**24), draw.factor(1, 1, 32, 16))),
         added(lambda draw: np.where(draw.weight(1, 4, 16, 16) > 1, np.inf, 0).astype(np.float32)),
     ],
     "it_takes_less_room": [
