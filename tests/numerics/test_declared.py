@@ -17,8 +17,10 @@ from convgraph.numerics.reference import Reference
 from convgraph.numerics.session import Session
 from convgraph.passes import CLEAN, Pipeline
 from convgraph.passes.algebra.merge_parallel_branches import MergeParallelBranches
-from convgraph.passes.algebra.transform_conv_into_winograd import TILES, Tile, TransformConvIntoWinograd
+from convgraph.passes.algebra.tiles import TRANSFORMS, Tile, tiles
+from convgraph.passes.algebra.transform_conv_into_winograd import TransformConvIntoWinograd
 
+TILES = tiles((3, 3), (1, 1))
 ROUNDING = 2.0**-24  # of a float
 
 
@@ -85,6 +87,19 @@ def test_a_weight_that_is_computed_is_moved_where_it_comes_from() -> None:
     found = declared(model, to_onnx(rewritten(network(), tile=(4, 4))))
     assert found.weights == dict.fromkeys(["wide0", "wide1"], FLOATS[36, 9])
     assert found.results == dict.fromkeys(["convolved0", "convolved1"], FLOATS[36, 9] * ROUNDING)
+
+
+@pytest.mark.parametrize("tile", [*TILES, (1, 4)])
+def test_stored_transforms_are_told_by_what_turns_their_products_back(tile: Tile) -> None:
+    graph = network()
+    spelled = rewritten(graph, tile=tile)
+    stored = forced(TransformConvIntoWinograd(tile=tile, store_transforms=True), graph)
+    assert declared(to_onnx(graph), to_onnx(stored)) == declared(to_onnx(graph), to_onnx(spelled))
+    assert declared(to_onnx(stored), to_onnx(stored)) == Declared({}, {})
+
+
+def test_every_transform_is_known() -> None:
+    assert FLOATS.keys() == TRANSFORMS
 
 
 def test_nothing_is_where_nothing_was_transformed() -> None:
