@@ -45,3 +45,18 @@ def test_explain_says_what_it_would_have_to_save(cli: Cli, model: str) -> None:
     for options, least in (((), {"36%", "56%"}), (("--threads", "1"), {"25%"})):
         told = " ".join(cli("explain", model, *options).output.split())
         assert set(re.findall(r"after it, which saves less than (\S+) of what it replaces", told)) == least
+
+
+def test_transforms_are_written_where_that_is_asked_for(cli: Cli, model: str) -> None:
+    """Four times as many numbers for each layer in tiles, and the same again from what was written."""
+    sizes = {}
+    for options in ((), ("--store-transforms",)):
+        out = f"stored{len(options)}.onnx"
+        result = cli("optimize", model, "--threads", "1", *options, "--report", "run.json", "-o", out)
+        assert result.exit_code == 0, result.output
+        report = json.loads(Path("run.json").read_text(encoding="utf-8"))
+        assert report["verification"]["status"] == "equal"
+        sizes[out] = Path(out).stat().st_size
+    assert sizes["stored1.onnx"] > 1.4 * sizes["stored0.onnx"]
+    again = cli("optimize", "stored1.onnx", "--threads", "1", "--store-transforms", "--check")
+    assert again.exit_code == 0, again.output
