@@ -14,8 +14,8 @@ taps. It is spelled so that as much as possible stays in the blocked layout of c
   channels, then as many along the columns of all those;
 * the products: one convolution in a group for each point, pointwise where both axes are turned and no kernel
   falls into blocks. Its weight is computed from the taps when the model is loaded, so that the file does not
-  grow, or with ``store_transforms`` written as it is then; the bias is added here, where Aᵀ makes it b
-  everywhere;
+  grow, but for zeros that fill a last block, a seventh of 7 taps; or with ``store_transforms`` written as it
+  is then. The bias is added here, where Aᵀ makes it b everywhere;
 * Aᵀ[…]A: a matrix product over the columns' points, which then are pixels of a row, and one over the rows'.
   A fused activation follows it.
 
