@@ -60,6 +60,7 @@ class Flags:
     inputs: tuple[str, ...] | None
     outputs: tuple[str, ...] | None
     size_limit: int
+    store_transforms: bool
     freeze_defaults: bool
     opset: int | None
     allow_approximate: bool
@@ -145,6 +146,12 @@ class Flags:
     default=1 << 20,
     show_default=True,
     help="Largest growth of the model by one folded constant.",
+)
+@click.option(
+    "--store-transforms",
+    is_flag=True,
+    help="Write the kernels of Winograd's convolutions transformed, 2 to 4 times as large. [default: the "
+    "runtime transforms them when it loads the model]",
 )
 @click.option(
     "--freeze-defaults", is_flag=True, help="Initializers that a caller could override become constant."
@@ -259,6 +266,7 @@ def _optimized(flags: Flags) -> OptimizeResult:
             without=flags.without or (),
             stop_after=flags.stop_after,
             size_limit=flags.size_limit,
+            store_transforms=flags.store_transforms,
             freeze_defaults=flags.freeze_defaults,
             opset=flags.opset,
             input_shapes=shapes,

@@ -17,6 +17,7 @@ from convgraph.compiler.runtime import lent
 from convgraph.compiler.selection import Level, PassList, approximations, select
 from convgraph.compiler.sources import Source, folder_of, naming, open_model, runnable
 from convgraph.compiler.suspects import PowerMode
+from convgraph.compiler.tuning.choice import Plan
 from convgraph.compiler.tuning.tuner import Tuning, planned
 from convgraph.compiler.upgrade import upgraded
 from convgraph.exporters.onnx_model import ExternalData, has_data_apart
@@ -41,6 +42,7 @@ def optimize(
     without: Sequence[str] = (),
     stop_after: int | None = None,
     size_limit: int = 1 << 20,
+    store_transforms: bool = False,
     freeze_defaults: bool = False,
     opset: int | None = None,
     input_shapes: Mapping[str, Sequence[int | str]] | None = None,
@@ -65,12 +67,12 @@ def optimize(
     ``source`` is a path, bytes, a file object, a ModelProto, a Graph or ``"demo:NAME"``. ``tuning`` is how
     level "tune" measures, ``calibrate``: with this machine's rates, ``threads`` it will run on (None: any).
     ``passes``, ``skip`` choose rewrites, ``without`` is what to do without, ``stop_after`` the first N
-    applications, ``size_limit`` (bytes) for each folded constant, ``opset`` the result's. ``input_shapes``
-    fixes shapes, ``inputs``, ``outputs`` cut it. The result is compared with the model as read, in
-    onnxruntime, optimisations off, on ``trials`` seeded feeds or ``feeds``, in ``verify_timeout`` seconds,
-    beyond ``verify_memory`` bytes of weights by regions. The outcome is reported, not raised: a rewrite at
-    fault is left out, but for ``stop_after``. ``power``: faults put in to be caught. ``custom_ops`` are
-    libraries of operators, ``max_error`` a budget for approximations, relative to each output's scale;
+    applications, ``size_limit`` (bytes) for each folded constant, ``store_transforms``: kernels are written
+    transformed, ``opset`` the result's. ``input_shapes`` fixes shapes, ``inputs``, ``outputs`` cut it. The
+    result is compared with the model as read, in onnxruntime, optimisations off, on ``trials`` seeded feeds
+    or ``feeds``, in ``verify_timeout`` seconds, beyond ``verify_memory`` bytes of weights by regions. The
+    outcome is reported, not raised: a rewrite at fault is left out, but for ``stop_after``. ``power``: faults
+    put in to be caught. ``custom_ops`` are libraries of operators, ``max_error`` a budget for approximations;
     ``rtol``, ``atol`` are for the exact part. ``destination``, ``external_data`` as in save.
     Raises InvalidModel, UnsupportedOp (unknown rewrite, operator, target), NotLowered and PassFailed.
     """
@@ -78,14 +80,13 @@ def optimize(
     device = target_for(target, calibrate=calibrate, threads=threads, progress=progress)
     edits = {"input_shapes": input_shapes, "inputs": inputs, "outputs": outputs}
     model = _Model.of(source, clock=clock, edits=edits, freeze_defaults=freeze_defaults, opset=opset)
-    options = {"target": device, "size_limit": size_limit, **lent()}
+    options = {"target": device, "size_limit": size_limit, "store_transforms": store_transforms, **lent()}
     pick = partial(select, passes=passes, skip=skip, without=without)
     plan = planned(level, pick, options, graph=model.wanted, tuning=tuning, clock=clock)
     near = approximations(passes=passes, skip=skip, options=options, budget=max_error)
     bounds = {"rtol": rtol, "atol": atol, "timeout": verify_timeout, "memory": verify_memory}
     run = model.comparison(trials=trials, feeds=feeds, **bounds)
-    out = Destination.of(destination, external_data=external_data, apart=has_data_apart(model.graph))
-    job = model.job(plan=plan, out=out, target=device, comparison=run, power=power, clock=clock)
+    job = model.job(plan, run, out=(destination, external_data), target=device, power=power, clock=clock)
     with custom_operators(custom_ops):
         return job.result(near, budget=max_error, without=without, stop_after=stop_after, verify=verify)
 
@@ -127,10 +128,19 @@ class _Model:
         before = partial(runnable, self.proto, self.source, edited=self.edited)
         return Comparison(graph=self.graph, before=before, **bounds)
 
-    def job(self, **parts: Any) -> Job:
-        """The run that rewrites it."""
-        facts = facts_before(self.source, self.proto, self.graph)
-        return Job(source=self.source, model=facts, graph=self.wanted, **parts)
+    def job(
+        self,
+        plan: Plan,
+        run: Comparison,
+        *,
+        out: tuple[str | os.PathLike[str] | IO[bytes] | None, ExternalData],
+        **parts: Any,
+    ) -> Job:
+        """The run that rewrites it and writes the result ``out``: where, and in how many files."""
+        facts, (where, files) = facts_before(self.source, self.proto, self.graph), out
+        place = Destination.of(where, external_data=files, apart=has_data_apart(self.graph))
+        given = {"source": self.source, "model": facts, "graph": self.wanted, **parts}
+        return Job(plan=plan, comparison=run, out=place, **given)
 
 
 def requested(

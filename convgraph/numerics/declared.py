@@ -15,14 +15,37 @@ does to the outputs is what the rewrite may do to them, and no other layer is gi
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from convgraph.numerics.structure import named_tensors
 
-FLOATS: Mapping[tuple[int, ...], int] = {(16, 9): 8, (36, 9): 32, (6, 3): 16}
-"""How many floats beside its own a tap may seem to be, by the numbers of a transform's points and of taps."""
+ALONG: Mapping[tuple[int, ...], int] = {
+    (3, 2): 8, (4, 3): 8, (5, 4): 12, (6, 3): 16, (6, 4): 8, (6, 5): 16, (7, 4): 24, (7, 5): 8, (7, 6): 24,
+    (8, 5): 32, (8, 6): 8, (8, 7): 32, (9, 7): 12, (10, 8): 12, (11, 5): 16, (11, 9): 16, (12, 6): 16,
+    (12, 10): 16, (13, 7): 24, (13, 11): 24, (14, 8): 24, (14, 12): 24, (15, 9): 32, (15, 13): 32,
+    (16, 10): 32, (16, 14): 32,
+}  # fmt: skip
+"""How many floats beside its own a tap may seem to be, by the numbers of points and of taps along an axis."""
+
+_LEAST = min(ALONG.values())
+
+
+def _along_both(one: int, other: int) -> int:
+    """How many along two axes, of which each may do with so many."""
+    return one * other // _LEAST
+
+
+FLOATS: Mapping[tuple[int, ...], int] = {
+    **{
+        (p * q, r * s): _along_both(one, other)
+        for ((p, r), one), ((q, s), other) in product(ALONG.items(), repeat=2)
+    },
+    **ALONG,
+}
+"""The same by the numbers of a transform's points and of taps, along an axis or two."""
 
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
 _SEEDS = 1 << 24  # floats that are whole numbers
@@ -124,17 +147,37 @@ def _made(model: ModelProto) -> dict[str, NodeProto]:
 
 
 def _transformed(model: ModelProto, made: Mapping[str, NodeProto]) -> Iterator[tuple[NodeProto, int]]:
-    """The convolutions whose weight is made by a transform of taps, and how many floats these may be off."""
+    """The convolutions whose weight is a transform of taps, and how many floats these may be off."""
     shapes = {name: tuple(tensor.dims) for tensor, name in named_tensors(model) if name}
+    back = {one.input[1]: shapes.get(one.input[0], ()) for one in made.values() if one.op_type == "MatMul"}
+    turned = {one.input[0]: back.get(one.output[0], ()) for one in made.values() if one.op_type == "Reshape"}
     for node in model.graph.node:
         weight = made.get(node.input[1]) if node.op_type == "Conv" else None
         if weight is not None and weight.op_type == "Reshape":
             weight = made.get(weight.input[0])
-        if weight is None or weight.op_type != "MatMul":
-            continue
-        sizes = shapes.get(weight.input[0], ())
-        if sizes in FLOATS:
-            yield node, FLOATS[sizes]
+        if weight is not None and weight.op_type == "MatMul":
+            floats = FLOATS.get(shapes.get(weight.input[0], ()), 0)
+        else:
+            stored = node.op_type == "Conv" and node.input[1] in shapes
+            floats = _of_points(_groups(node), turned.get(node.output[0], ())) if stored else 0
+        if floats:
+            yield node, floats
+
+
+def _of_points(points: int, turned: tuple[int, ...]) -> int:
+    """The same where only what turns products back is there, of ``points`` in all: (outputs, points).
+
+    They may be those of two axes, of which the other is turned back afterwards. 0 for no such matrix.
+    """
+    along = {most: max(floats for (n, _), floats in ALONG.items() if n == most) for most, _ in ALONG}
+    if points == 1 or len(turned) != 2 or not turned[0] < turned[1] or points % turned[1]:
+        return 0
+    one, other = along.get(turned[1], 0), along.get(points // turned[1], 0)
+    return one if points == turned[1] else _along_both(one, other)
+
+
+def _groups(node: NodeProto) -> int:
+    return next((a.i for a in node.attribute if a.name == "group"), 1)
 
 
 def _first_after(node: NodeProto, model: ModelProto, *, names: Collection[str]) -> list[str]:

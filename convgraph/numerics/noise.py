@@ -134,7 +134,7 @@ def nudged(array: Array, *, rng: np.random.Generator, floats: int = 1) -> Array:
         some = elements[start : start + _AT_ONCE]
         # Neighbours among floats of one sign are neighbours as integers.
         bits = some.view(f"i{some.itemsize}")
-        steps = rng.integers(-floats, floats + 1, size=some.shape, dtype=np.int8)
+        steps = rng.integers(-floats, floats + 1, size=some.shape, dtype=np.min_scalar_type(-floats - 1))
         near = (bits + steps).astype(bits.dtype).view(some.dtype)
         np.copyto(some, near, where=(some != 0) & np.isfinite(some) & np.isfinite(near))
     return moved

@@ -20,10 +20,10 @@ from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Add, Constant, Convolution, Input, MatMul, Mul, Op, Opaque, Reshape, Split
 from convgraph.ir.tensor import Array, DataType, Tensor, TensorType
 from convgraph.numerics.evaluate import evaluate_op
+from convgraph.passes.algebra.tiles import TRANSFORMS
 from convgraph.passes.cleanup.repeatable import is_repeatable
 from convgraph.passes.rewrite import Rewrite, requirement
 
-_TRANSFORMS = ((16, 9), (36, 9), (6, 3))  # of taps to the points of tiles (``transform_conv_into_winograd``)
 _MOST_SUMS = 1 << 14  # elements of a matrix that says what is added up (``sum_kernels_at_load``)
 _WORTH = 1 << 10  # bytes: what is less is not worth an operation
 
@@ -148,7 +148,7 @@ def _expands(left: Tensor | None, right: Tensor | None) -> bool:
     """Whether a product is a kernel's transform, an outer product, or sums of fewer numbers."""
     if left is None or right is None:
         return False
-    if left.shape in _TRANSFORMS or left.shape[-1:] == (1,):
+    if left.shape in TRANSFORMS or left.shape[-1:] == (1,):
         return True
     adds_up = len(right.shape) == 2 and right.shape[0] < right.shape[1] and right.size <= _MOST_SUMS
     return adds_up and bool(np.isin(right.numpy(), (0, 1)).all())

@@ -17,8 +17,10 @@ from convgraph.numerics.reference import Reference
 from convgraph.numerics.session import Session
 from convgraph.passes import CLEAN, Pipeline
 from convgraph.passes.algebra.merge_parallel_branches import MergeParallelBranches
-from convgraph.passes.algebra.transform_conv_into_winograd import TILES, Tile, TransformConvIntoWinograd
+from convgraph.passes.algebra.tiles import TRANSFORMS, Tile, tiles
+from convgraph.passes.algebra.transform_conv_into_winograd import TransformConvIntoWinograd
 
+TILES = tiles((3, 3), (1, 1))
 ROUNDING = 2.0**-24  # of a float
 
 
@@ -87,6 +89,19 @@ def test_a_weight_that_is_computed_is_moved_where_it_comes_from() -> None:
     assert found.results == dict.fromkeys(["convolved0", "convolved1"], FLOATS[36, 9] * ROUNDING)
 
 
+@pytest.mark.parametrize("tile", [*TILES, (1, 4)])
+def test_stored_transforms_are_told_by_what_turns_their_products_back(tile: Tile) -> None:
+    graph = network()
+    spelled = rewritten(graph, tile=tile)
+    stored = forced(TransformConvIntoWinograd(tile=tile, store_transforms=True), graph)
+    assert declared(to_onnx(graph), to_onnx(stored)) == declared(to_onnx(graph), to_onnx(spelled))
+    assert declared(to_onnx(stored), to_onnx(stored)) == Declared({}, {})
+
+
+def test_every_transform_is_known() -> None:
+    assert FLOATS.keys() == TRANSFORMS
+
+
 def test_nothing_is_where_nothing_was_transformed() -> None:
     graph = network()
     transformed = to_onnx(rewritten(graph, tile=(4, 4)))
@@ -96,7 +111,7 @@ def test_nothing_is_where_nothing_was_transformed() -> None:
 
 def test_floats_are_counted() -> None:
     array = np.full(10_000, 1.5, dtype=np.float32)
-    for floats in (1, 8):
+    for floats in (1, 8, max(FLOATS.values())):
         moved = nudged(array, rng=np.random.default_rng(0), floats=floats)
         steps = (moved - array) / np.spacing(np.float32(1.5))
         assert sorted(set(steps.tolist())) == list(range(-floats, floats + 1))
@@ -156,6 +171,20 @@ def test_a_single_convolution_is_equal_beside_impulses_too(channels: int, size: 
     assert verdict.equal, verdict.reason
     wrong = shifted(other, taps(other, "weight"), by=1e-4)
     assert verify_models(model, wrong, names_are_kept=True).status == "different"
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("taps", [5, 7])
+def test_long_kernels_are_equal_too(taps: int, stored: bool) -> None:
+    """Those at the most points, whose taps seem to be the most floats beside their own."""
+    b, draw = GraphBuilder("g", opset=17), Draw(dyadic=False)
+    x = b.input("x", shape=(1, 64, 21, 18))
+    b.output(b.add(Conv.of(2, pads=taps // 2), x, draw.weight(32, 64, taps, taps)), name="y")
+    graph = b.build()
+    for tile in tiles((taps, taps), (1, 1)):
+        after = forced(TransformConvIntoWinograd(tile=tile, store_transforms=stored), graph)
+        verdict = verify_models(to_onnx(graph), to_onnx(after), names_are_kept=True)
+        assert verdict.equal, (tile, verdict.reason)
 
 
 @pytest.mark.parametrize("tile", TILES)

@@ -1,0 +1,144 @@
+"""Images in tiles: how many outputs at a time, and how an axis and a kernel fall into them.
+
+Where an axis is turned, m outputs of r taps are computed at m + r − 1 points
+(``convgraph.passes.algebra.cook_toom``). A kernel of more taps than these points allow falls into blocks of
+r = m taps: each meets the same tiles, one tile further on than the block before it, so that the products are
+sums over as many tiles as there are blocks, and nothing is turned twice:
+
+    y = Aᵀ[Σ_b (G g_b) ⊙ (Bᵀ d_(t+b))]        for tile t, g_b the taps from m·b on
+
+An axis that is not turned is one of blocks of a single tap.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from convgraph.ir.tensor import Array
+from convgraph.passes.algebra.cook_toom import POINTS, Matrices, matrices, points
+
+Tile = tuple[int, int]
+"""How many rows and columns of outputs are computed at a time; 1: that axis is convolved as before."""
+
+_MOST_POINTS = max(POINTS)
+_OUTPUTS = (4, 2)  # at a time, the more the fewer multiplications
+_LEAST_TAPS = {1: 3, 2: 5}  # by stride, for which it pays to turn an axis
+
+
+class Axis(NamedTuple):
+    """One spatial axis of an image in tiles.
+
+    Its size, the zeros at either end, how many taps there are and by how much they move, and how many outputs
+    a tile has.
+    """
+
+    size: int
+    begin: int
+    end: int
+    taps: int
+    stride: int
+    m: int
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether tiles are transformed along it."""
+        return self.m > 1
+
+    @property
+    def block(self) -> int:
+        """How many taps meet a tile at its points."""
+        return block(self.taps, self.stride, self.m)
+
+    @property
+    def blocks(self) -> int:
+        """How many such blocks of taps there are, the last perhaps not full."""
+        return -(-self.taps // self.block)
+
+    @property
+    def points(self) -> int:
+        """At how many points products are computed."""
+        return points(self.m, taps=self.block, stride=self.stride) if self.is_turned else 1
+
+    @property
+    def matrices(self) -> Matrices:
+        """What turns kernels and tiles along it."""
+        return matrices(self.m, taps=self.block, stride=self.stride)
+
+    @property
+    def out(self) -> int:
+        """How many outputs there are."""
+        return (self.size + self.begin + self.end - self.taps) // self.stride + 1
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles of outputs, the last perhaps not full."""
+        return -(-self.out // self.m)
+
+    @property
+    def step(self) -> int:
+        """How far it is from one tile to the next."""
+        return self.m * self.stride
+
+    def pads(self, first: int, last: int) -> tuple[int, int]:
+        """The zeros around the image where of each tile only the pixels from first to last are read.
+
+        A pad below 0 says that what is read begins, or ends, so far inside.
+        """
+        met = self.tiles + self.blocks - 1
+        return self.begin - first, self.step * (met - 1) + last + 1 - self.size - self.begin
+
+
+def block(taps: int, stride: int, outputs: int) -> int:
+    """How many taps meet a tile of so many outputs: all, or where these are too many, one for each step."""
+    if outputs == 1:
+        return 1
+    return taps if outputs - (-taps // stride) - 1 <= _MOST_POINTS else outputs * stride
+
+
+def tiles(kernel: Sequence[int], strides: Sequence[int]) -> tuple[Tile, ...]:
+    """Those that are weighed against each other, for a kernel of so many taps and strides along each axis."""
+    axes = zip(kernel, strides, strict=True)
+    rows, columns = (_OUTPUTS if _LEAST_TAPS.get(stride, taps + 1) <= taps else () for taps, stride in axes)
+    if rows and columns:
+        return ((rows[0], 1), *((m, m) for m in rows))
+    return tuple((m, 1) for m in rows) + tuple((1, m) for m in columns)
+
+
+def kernel_transform(turned: Sequence[Axis]) -> Array:
+    """G, or G ⊗ G for points numbered (column, row) and taps numbered (row, column): (points, taps)."""
+    turns = [axis.matrices.kernel for axis in turned]
+    if len(turns) == 1:
+        return turns[0]
+    (rows, _), (columns, _) = (one.shape for one in turns)
+    return np.kron(*turns).reshape(rows, columns, -1).swapaxes(0, 1).reshape(rows * columns, -1)
+
+
+def spread_ones(turned: Sequence[Axis]) -> Array:
+    """What to multiply a bias with at each point, so that it is the bias at every output: v ⊗ v, Aᵀ v = 1."""
+    return reduce(np.kron, [axis.matrices.ones for axis in reversed(turned)])
+
+
+def by_tap(weight: Array, axes: Sequence[Axis]) -> Array:
+    """The weight (K, C, *taps) as (taps of a block, K·C·blocks), with zeros where the last is not full."""
+    more = [axis.blocks * axis.block - axis.taps for axis in axes]
+    full = np.pad(weight, [(0, 0), (0, 0), *((0, zeros) for zeros in more)])
+    apart = full.reshape(*weight.shape[:2], *(n for axis in axes for n in (axis.blocks, axis.block)))
+    first = apart.transpose(3, 5, 0, 1, 2, 4)
+    return np.ascontiguousarray(first.reshape(axes[0].block * axes[1].block, -1))
+
+
+def _transforms() -> Iterator[tuple[int, int]]:
+    """The numbers of points and of taps along an axis that is turned."""
+    most = max(_LEAST_TAPS) * _MOST_POINTS  # more taps fall into blocks
+    for (stride, least), m in product(_LEAST_TAPS.items(), _OUTPUTS):
+        for taps in range(least, most + 1):
+            axis = Axis(taps, 0, 0, taps, stride, m)
+            yield axis.points, axis.block
+
+
+_ALONG = frozenset(_transforms())
+TRANSFORMS = _ALONG | {(p * q, r * s) for (p, r), (q, s) in product(_ALONG, repeat=2)}
+"""The shapes of what turns kernels along an axis or two: (points, taps)."""
