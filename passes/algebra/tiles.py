@@ -24,7 +24,7 @@ Tile = tuple[int, int]
 """How many rows and columns of outputs are computed at a time; 1: that axis is convolved as before."""
 
 _MOST_POINTS = max(POINTS)
-_OUTPUTS = (4, 2)  # at a time, the more the fewer multiplications
+_OUTPUTS = (6, 4, 2)  # at a time: the more, the fewer multiplications, and the more roundings
 _LEAST_TAPS = {1: 3, 2: 5}  # by stride, for which it pays to turn an axis
 
 
@@ -100,11 +100,17 @@ def block(taps: int, stride: int, outputs: int) -> int:
 
 def tiles(kernel: Sequence[int], strides: Sequence[int]) -> tuple[Tile, ...]:
     """Those that are weighed against each other, for a kernel of so many taps and strides along each axis."""
-    axes = zip(kernel, strides, strict=True)
-    rows, columns = (_OUTPUTS if _LEAST_TAPS.get(stride, taps + 1) <= taps else () for taps, stride in axes)
+    rows, columns = (_outputs(taps, stride) for taps, stride in zip(kernel, strides, strict=True))
     if rows and columns:
-        return ((rows[0], 1), *((m, m) for m in rows))
-    return tuple((m, 1) for m in rows) + tuple((1, m) for m in columns)
+        return (*((m, 1) for m in rows[:-1]), *((m, m) for m in rows if m in columns))
+    return (*((m, 1) for m in rows), *((1, m) for m in columns))
+
+
+def _outputs(taps: int, stride: int) -> tuple[int, ...]:
+    """How many there may be at a time; none where it does not pay to turn an axis."""
+    if taps < _LEAST_TAPS.get(stride, taps + 1):
+        return ()
+    return tuple(m for m in _OUTPUTS if m - (-block(taps, stride, m) // stride) - 1 <= _MOST_POINTS)
 
 
 def kernel_transform(turned: Sequence[Axis]) -> Array:
@@ -133,10 +139,11 @@ def by_tap(weight: Array, axes: Sequence[Axis]) -> Array:
 def _transforms() -> Iterator[tuple[int, int]]:
     """The numbers of points and of taps along an axis that is turned."""
     most = max(_LEAST_TAPS) * _MOST_POINTS  # more taps fall into blocks
-    for (stride, least), m in product(_LEAST_TAPS.items(), _OUTPUTS):
+    for stride, least in _LEAST_TAPS.items():
         for taps in range(least, most + 1):
-            axis = Axis(taps, 0, 0, taps, stride, m)
-            yield axis.points, axis.block
+            for m in _outputs(taps, stride):
+                axis = Axis(taps, 0, 0, taps, stride, m)
+                yield axis.points, axis.block
 
 
 _ALONG = frozenset(_transforms())

@@ -3,8 +3,8 @@
     conv(x, W, b)  ->  Aᵀ[(G W Gᵀ) ⊙ (Bᵀ d B)] A + b        for each tile d of x, m × m outputs at a time
 
 An r×r kernel meets a tile of n × n pixels, n = m + r − 1, at n² points instead of r²·m² times
-(``convgraph.passes.algebra.cook_toom``): with 3×3, 36 multiplications instead of 144 for m = 4, 16 instead of
-36 for m = 2; with 5×5, 64 instead of 400; for each pair of channels. What turns tiles there and back grows
+(``convgraph.passes.algebra.cook_toom``): with 3×3, 64 multiplications instead of 324 for m = 6, 36 instead
+of 144 for m = 4; with 5×5, 64 instead of 400; for each pair of channels. What turns tiles there and back grows
 with the number of channels alone. Or along one axis, 18 instead of 36 for m = 4, with half as much to turn:
 the way of kernels that have one axis only. Kernels of 7 taps and more fall into blocks of 4
 (``convgraph.passes.algebra.tiles``), 14 multiplications instead of 28 along an axis, 21 instead of 44 of 11
@@ -25,7 +25,7 @@ it was measured to be 0.4 to 1 times as fast where residual networks have it, an
 
 Which tiles, if not those that are asked for, the target's prices say; only a target that predicts time can
 weigh the additional passes over memory. Rounds more than the convolution does: by about 3e-6 of the output's
-largest value for 3×3 and m = 4, up to 1e-5 for 5×5, which the comparison allows such kernels
+largest value for 3×3 and m = 4, up to 1e-5 at 64 points, which the comparison allows such kernels
 (``convgraph.numerics.declared``).
 
 Source: Winograd, Arithmetic Complexity of Computations (1980); Lavin and Gray, Fast Algorithms for
