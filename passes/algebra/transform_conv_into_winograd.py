@@ -4,9 +4,9 @@
 
 An r×r kernel meets a tile of n × n pixels, n = m + r − 1, at n² points instead of r²·m² times
 (``convgraph.passes.algebra.cook_toom``): with 3×3, 64 multiplications instead of 324 for m = 6, 36 instead
-of 144 for m = 4; with 5×5, 64 instead of 400; for each pair of channels. What turns tiles there and back grows
-with the number of channels alone. Or along one axis, 18 instead of 36 for m = 4, with half as much to turn:
-the way of kernels that have one axis only. Kernels of 7 taps and more fall into blocks of 4
+of 144 for m = 4; with 5×5, 64 instead of 400; for each pair of channels. What turns tiles there and back
+grows with the number of channels alone. Or along one axis, 18 instead of 36 for m = 4, with half as much to
+turn: the way of kernels that have one axis only. Kernels of 7 taps and more fall into blocks of 4
 (``convgraph.passes.algebra.tiles``), 14 multiplications instead of 28 along an axis, 21 instead of 44 of 11
 taps. It is spelled so that as much as possible stays in the blocked layout of convolutions:
 
