@@ -116,7 +116,7 @@ USAGE = {
     "unknown command": ["optimise", "m.onnx"],
     "no model": ["optimize"],
     "unknown flag": ["optimize", "demo:unet", "--fastest"],
-    "a level that does not exist yet": ["optimize", "demo:unet", "--level", "tune"],
+    "a level that does not exist": ["optimize", "demo:unet", "--level", "fast"],
     "zero trials": ["optimize", "demo:unet", "--trials", "0"],
     "a negative shape": ["optimize", "demo:unet", "--input-shape", "x:1,-3,4,4"],
     "an empty shape": ["optimize", "demo:unet", "--input-shape", "x:"],
