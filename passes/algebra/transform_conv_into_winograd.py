@@ -14,8 +14,8 @@ taps. It is spelled so that as much as possible stays in the blocked layout of c
   channels, then as many along the columns of all those;
 * the products: one convolution in a group for each point, pointwise where both axes are turned and no kernel
   falls into blocks. Its weight is computed from the taps when the model is loaded, so that the file does not
-  grow, but for zeros that fill a last block, a seventh of 7 taps; or with ``store_transforms`` written as it
-  is then. The bias is added here, where Aᵀ makes it b everywhere;
+  grow; or with ``store_transforms`` written as it is then. The bias is added here, where Aᵀ makes it b
+  everywhere;
 * Aᵀ[…]A: a matrix product over the columns' points, which then are pixels of a row, and one over the rows'.
   A fused activation follows it.
 
@@ -41,7 +41,7 @@ import numpy as np
 from convgraph.analysis.target import Price
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Concat, Conv, MatMul, Op, Reshape, Transpose
+from convgraph.ir.ops import Concat, Conv, MatMul, Op, Pad, Reshape, Transpose
 from convgraph.ir.tensor import Array, DataType, Tensor
 from convgraph.passes.algebra.constant_weight import (
     TakesWeightsApart,
@@ -237,7 +237,7 @@ def _products(
     points = int(np.prod([axis.points for axis in axes]))
     kernel = [axis.blocks for axis in axes]
     left = edit.constant(kernel_transform(turned).astype(weight.dtype), name="kernel_transform")
-    taps = edit.constant(by_tap(weight, axes), like=value)
+    taps = _taps(edit, value, axes, stored=stored)
     operands = [_spelled(edit, left, taps, (points * filters, channels, *kernel), stored=stored)]
     if bias is not None:
         operands.append(_spread(edit, bias, turned, stored=stored))
@@ -245,6 +245,21 @@ def _products(
     pads = [0 if axis.is_turned else pad for axis, pad in zip(2 * axes, outside, strict=True)]
     strides = [1 if axis.is_turned else axis.stride for axis in axes]
     return edit.add(Conv.of(2, strides=strides, pads=pads, group=points), there, *operands, like=node)
+
+
+def _taps(edit: Edit, value: Value, axes: Sequence[Axis], *, stored: bool) -> Value:
+    """The taps of a weight (K, C, *taps) as (taps of a block, K·C·blocks), a last block not filled."""
+    tensor = edit.graph.constant(value)
+    assert tensor is not None
+    weight, missing = tensor.numpy(), [axis.blocks * axis.block - axis.taps for axis in axes]
+    if stored or not any(missing):
+        return edit.constant(by_tap(weight, axes), like=value)
+    taps = np.ascontiguousarray(np.moveaxis(weight, (2, 3), (0, 1))).reshape(*weight.shape[2:], -1)
+    pads = edit.constant(np.array([0, 0, 0, *missing, 0], dtype=np.int64), name="pads")
+    full = edit.add(Pad(), edit.constant(taps, like=value), pads)
+    apart = _reshaped(edit, full, (*(n for axis in axes for n in (axis.blocks, axis.block)), taps.shape[-1]))
+    first = edit.add(Transpose(perm=(1, 3, 4, 0, 2)), apart)
+    return _reshaped(edit, first, (axes[0].block * axes[1].block, -1))
 
 
 def _spread(edit: Edit, bias: Value, turned: Sequence[Axis], *, stored: bool) -> Value:

@@ -17,7 +17,20 @@ import numpy as np
 from convgraph.errors import ConvgraphError
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Add, Constant, Convolution, Input, MatMul, Mul, Op, Opaque, Reshape, Split
+from convgraph.ir.ops import (
+    Add,
+    Constant,
+    Convolution,
+    Input,
+    MatMul,
+    Mul,
+    Op,
+    Opaque,
+    Pad,
+    Reshape,
+    Split,
+    Transpose,
+)
 from convgraph.ir.tensor import Array, DataType, Tensor, TensorType
 from convgraph.numerics.evaluate import evaluate_op
 from convgraph.passes.algebra.tiles import TRANSFORMS
@@ -88,9 +101,13 @@ class FoldConstants(Rewrite[Computable]):
         op, made = graph.op(m.node), m.results[0]
         expands = isinstance(op, MatMul) and _expands(*m.tensors)
         if expands or (isinstance(op, Mul) and _spreads(*m.tensors)):
-            given = sum(tensor.nbytes for tensor in m.tensors if tensor is not None)
-            return (graph.type(made).nbytes or 0) - given < _WORTH or not _makes_weights(graph, made)
-        return not isinstance(op, MatMul) or not _makes_map(graph, m.node)
+            makes = _makes_weights(graph, made)
+        elif isinstance(op, Pad):
+            makes = _makes_taps(graph, made)
+        else:
+            return not isinstance(op, MatMul) or not _makes_map(graph, m.node)
+        given = sum(tensor.nbytes for tensor in m.tensors if tensor is not None)
+        return not makes or (graph.type(made).nbytes or 0) - given < _WORTH
 
     @requirement
     def its_meaning_is_known(self, graph: Graph, m: Computable) -> bool:
@@ -170,6 +187,19 @@ def _makes_weights(graph: Graph, value: Value) -> bool:
         return False
     own = [use for use in uses if use.node not in inner]
     return all(use.slot in (1, 2) and isinstance(graph.op(use.node), Convolution) for use in own)
+
+
+def _makes_taps(graph: Graph, value: Value) -> bool:
+    """Whether a constant is moved about, and then turned into weights of convolutions, and nothing else."""
+    uses = graph.readers(value)
+    if len(uses) != 1 or graph.is_output(value):
+        return False
+    (use,) = uses
+    op, result = graph.op(use.node), Value(use.node, 0)
+    if isinstance(op, (Reshape, Transpose)):
+        return _makes_taps(graph, result)
+    turns = graph.constant(graph.operand(use.node, 0)) if isinstance(op, MatMul) else None
+    return turns is not None and turns.shape in TRANSFORMS and _makes_weights(graph, result)
 
 
 def _makes_map(graph: Graph, node: int) -> bool:

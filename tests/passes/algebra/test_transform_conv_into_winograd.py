@@ -13,6 +13,7 @@ from laws.weighted import Weight, convolved
 from convgraph.analysis.at_load import weights_made_at_load
 from convgraph.analysis.cost import graph_cost, node_cost, parameters
 from convgraph.analysis.target import GenericTarget, OnnxruntimeCpu
+from convgraph.compiler.optimize import optimize
 from convgraph.compiler.selection import select
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.ir.build import GraphBuilder
@@ -208,6 +209,17 @@ def test_long_kernels_are_transformed_where_that_pays(name: str) -> None:
     result, trace = Pipeline([TransformConvIntoWinograd(target=ONE)]).run(build(Draw(dyadic=False)))
     assert trace.applications
     assert groups[1] in {op.group for n in result.compute_nodes() if isinstance(op := result.op(n), Conv)}
+
+
+@pytest.mark.parametrize("name", ["1×7", "1×11", "7×7"])
+def test_zeros_that_fill_a_last_block_are_not_stored(name: str) -> None:
+    model = to_onnx(LONG[name][0](Draw(dyadic=False)))
+    found = optimize(model, threads=1)
+    assert "transform-conv-into-winograd" in {done.rewrite for done in found.trace.applications}
+    assert found.verification is not None
+    assert found.verification.equal
+    assert found.proto.ByteSize() < 1.02 * model.ByteSize()
+    assert not optimize(found.proto, threads=1, verify=False).changed
 
 
 def test_transforms_can_be_stored() -> None:

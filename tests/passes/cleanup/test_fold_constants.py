@@ -9,7 +9,7 @@ from convgraph.compiler.runtime import NodeRuntime
 from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
-from convgraph.ir.ops import Add, Conv, Dropout, Exp, Expand, MatMul, Mul, Neg, Op, Reshape, Transpose
+from convgraph.ir.ops import Add, Conv, Dropout, Exp, Expand, MatMul, Mul, Neg, Op, Pad, Reshape, Transpose
 from convgraph.ir.tensor import Array
 from convgraph.passes import Pipeline
 from convgraph.passes.cleanup.fold_constants import FoldConstants
@@ -137,6 +137,21 @@ def kernel(
     return b.build()
 
 
+def filled(draw: Draw, *, points: int = 6, elsewhere: bool = False) -> Graph:
+    """A weight made of taps, two of six zeros: turned at ``points``, read ``elsewhere`` or not."""
+    b = GraphBuilder("g", opset=17)
+    x = b.input("x", shape=("N", 4, 5, 5))
+    full = b.add(Pad(), b.constant(draw.weight(4, 512)), b.constant(np.array([0, 0, 2, 0])), name="full")
+    apart = b.add(Reshape(), full, b.constant(np.array([2, 3, 512])))
+    taps = b.add(Reshape(), b.add(Transpose(perm=(1, 2, 0)), apart), b.constant(np.array([3, 1024])))
+    turned = b.add(MatMul(), b.constant(draw.weight(points, 3)), taps)
+    weight = b.add(Reshape(), turned, b.constant(np.array([256 * points, 4, 1, 1])))
+    b.output(b.add(Conv.of(2), x, weight), name="y")
+    if elsewhere:
+        b.output(b.add(Exp(), full), name="z")
+    return b.build()
+
+
 EXAMPLES = {
     "a weight of low rank": lambda draw: kernel(draw, left=(32, 3), columns=4),
     "a small outer product": lambda draw: kernel(draw, left=(5, 1), columns=8),
@@ -157,6 +172,7 @@ NEAR_MISSES = {
         lambda draw: kernel(draw, left=(64, 1), columns=16, slot=2),
         lambda draw: kernel(draw, left=(16, 9), columns=64),
         lambda draw: kernel(draw, left=(36, 9), columns=32),
+        filled,
     ],
     "its_meaning_is_known": [custom],
     "the_model_grows_within_the_limit": [bomb],
@@ -169,6 +185,13 @@ def test_what_is_read_elsewhere_is_multiplied_out(elsewhere: bool, folded: int) 
     graph = kernel(Draw(dyadic=True), left=(64, 1), columns=16, elsewhere=elsewhere)
     _, trace = Pipeline([FoldConstants()]).run(graph)
     assert len([done for done in trace.applications if done.at != "z"]) == folded
+
+
+def test_only_taps_that_are_turned_into_weights_stay_without_their_zeros() -> None:
+    draw, fold = Draw(dyadic=True), Pipeline([FoldConstants()])
+    assert not fold.run(filled(draw))[1].applications
+    assert fold.run(filled(draw, elsewhere=True))[1].applications
+    assert fold.run(filled(draw, points=9))[1].applications
 
 
 def test_what_grows_by_little_is_multiplied_out() -> None:
