@@ -1,5 +1,6 @@
 """The same work where a runtime is fast: onnxruntime's blocks of channels, and its kernels for images."""
 
+from convgraph.passes.layout.append_channels_to_conv import AppendChannelsToConv
 from convgraph.passes.layout.fuse_mean_into_global_average_pool import FuseMeanIntoGlobalAveragePool
 from convgraph.passes.layout.lift_conv1d_into_conv2d import LiftConv1dIntoConv2d
 from convgraph.passes.layout.lower_conv3d_to_conv2d import LowerConv3dToConv2d
@@ -11,6 +12,7 @@ from convgraph.passes.trace import AnyRewrite
 
 __all__ = [
     "LAYOUT",
+    "AppendChannelsToConv",
     "FuseMeanIntoGlobalAveragePool",
     "LiftConv1dIntoConv2d",
     "LowerConv3dToConv2d",
@@ -28,5 +30,6 @@ LAYOUT: tuple[AnyRewrite, ...] = (
     LowerConv3dToConv2d(),
     LiftConv1dIntoConv2d(),
     SpreadFactorOverImage(),
+    AppendChannelsToConv(),
 )
 """As much to compute, spelled in a way that a target is faster with: where its predicted time says so."""

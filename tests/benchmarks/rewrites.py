@@ -315,6 +315,9 @@ GRAPHS: Mapping[str, Typical] = {
     "merge-groups-of-conv": lambda n: n.conv(
         n.conv(n.conv(n.image(64, 28), 128, 1), 128, 3, group=32), 64, 1
     ),
+    "append-channels-to-conv": lambda n: n.conv(
+        n.conv(n.conv(n.image(64, 28), 150, 1), 150, 3, group=150), 64, 1
+    ),
     "lift-conv1d-into-conv2d": lambda n: along(n, along(n, n.sequence(128, 512))),
     "lower-conv3d-to-conv2d": lambda n: n.add(
         Conv.of(3, pads=1), n.volume(32, 8, 28, 28), numbers(32, 32, 3, 3, 3), numbers(32)
