@@ -145,7 +145,9 @@ from convgraph.passes.layout import (
     LiftConv1dIntoConv2d,
     LowerConv3dToConv2d,
     MergeGroupsOfConv,
+    RespellActivationAsConv,
     RespellEnlargingResize,
+    RespellShiftAsConv,
     SplitConvByMultiplier,
     SpreadFactorOverImage,
 )
@@ -206,12 +208,13 @@ __all__ = [
     "PricedRewrite", "PropagateStride", "Refusal", "RemoveConcatOfParts", "RemoveDropout", "RemoveIdentity",
     "RemoveIdleChoice", "RemoveIdleFunction", "RemoveIdleSampling", "RemoveNeutralConstant",
     "RemoveOpposites", "RemoveReshapesAroundConv", "RemoveSequencePick", "RemoveSplitOfConcat",
-    "RemoveTransposesAround", "RemoveZeroBias", "Repeat", "Requirement", "RespellEnlargingResize", "Rewrite",
-    "ShareEqualConstants", "ShareEqualOperations", "SplitConvAlongSplit", "SplitConvByMultiplier",
-    "SplitConvIntoGroups", "SplitConvTransposeIntoPhases", "SplitConvTransposeIntoResizeAndConv",
-    "SplitDepthwiseSeparable", "SplitLowRankConv", "SplitNearlyBoxedConvTranspose",
-    "SplitNearlyDepthwiseSeparable", "SplitNearlySpatiallySeparable", "SplitSpatiallySeparable",
-    "SpreadFactorOverImage", "SumKernelsAtLoad", "Trace", "TransformConvIntoWinograd", "requirement",
+    "RemoveTransposesAround", "RemoveZeroBias", "Repeat", "Requirement", "RespellActivationAsConv",
+    "RespellEnlargingResize", "RespellShiftAsConv", "Rewrite", "ShareEqualConstants", "ShareEqualOperations",
+    "SplitConvAlongSplit", "SplitConvByMultiplier", "SplitConvIntoGroups", "SplitConvTransposeIntoPhases",
+    "SplitConvTransposeIntoResizeAndConv", "SplitDepthwiseSeparable", "SplitLowRankConv",
+    "SplitNearlyBoxedConvTranspose", "SplitNearlyDepthwiseSeparable", "SplitNearlySpatiallySeparable",
+    "SplitSpatiallySeparable", "SpreadFactorOverImage", "SumKernelsAtLoad", "Trace",
+    "TransformConvIntoWinograd", "requirement",
 ]
 # fmt: on
 

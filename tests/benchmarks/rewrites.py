@@ -41,6 +41,7 @@ from convgraph.ir.ops import (
     Div,
     Gather,
     GlobalAveragePool,
+    LeakyRelu,
     MatMul,
     Max,
     MaxPool,
@@ -217,6 +218,17 @@ def excited(n: Net, x: Value) -> Value:
     return n.conv(n.add(Mul(), x, gate), 64, 1)
 
 
+def residual(n: Net, x: Value) -> Value:
+    """A depthwise convolution and what it is added to."""
+    wide = n.conv(x, n.width(x), 1)
+    return n.add(Add(), n.conv(n.add(Relu(), wide), n.width(x), group=n.width(x)), wide)
+
+
+def affine(n: Net, x: Value) -> Value:
+    """A scale and a shift of each channel."""
+    return n.add(Add(), n.add(Mul(), x, positive(n.width(x), 1, 1)), numbers(n.width(x), 1, 1))
+
+
 HALVES = Resize(coordinate_transformation_mode="half_pixel", nearest_mode="round_prefer_floor")
 
 Typical = Callable[[Net], Value]
@@ -317,6 +329,10 @@ GRAPHS: Mapping[str, Typical] = {
     ),
     "append-channels-to-conv": lambda n: n.conv(
         n.conv(n.conv(n.image(64, 28), 150, 1), 150, 3, group=150), 64, 1
+    ),
+    "respell-shift-as-conv": lambda n: n.conv(n.add(Relu(), affine(n, residual(n, n.image(64, 56)))), 64, 1),
+    "respell-activation-as-conv": lambda n: n.conv(
+        n.add(LeakyRelu(alpha=0.1), residual(n, n.image(64, 56))), 64, 1
     ),
     "lift-conv1d-into-conv2d": lambda n: along(n, along(n, n.sequence(128, 512))),
     "lower-conv3d-to-conv2d": lambda n: n.add(

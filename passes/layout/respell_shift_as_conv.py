@@ -1,0 +1,119 @@
+"""Spell a shift of each channel, with the scale before it, as a convolution of each channel by itself.
+
+    x · a + b  ->  conv(x, a, b; each channel by itself)
+    x / a − b  ->  conv(x, 1 / a, −b; each channel by itself)
+    batchnorm(x; γ, β, μ, σ²)  ->  conv(x, s, β − s·μ; each channel by itself)        s = γ / √(σ² + ε)
+
+What neighbours can take is folded into them before. For what is left, as the affine layers of flows and of
+networks that are normalised before they are activated, onnxruntime has no addition of constants to blocks of
+channels; and of activations only a convolution carries all. Exact in real arithmetic.
+
+Source: ActNorm, Kingma and Dhariwal, Glow (2018); onnxruntime's NchwcTransformer.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from convgraph.ir.edit import Edit
+from convgraph.ir.graph import Graph, Value
+from convgraph.ir.ops import Add, BatchNormalization, Div, Mul, Op, Sub
+from convgraph.passes.fusion.after_convolution import is_finite
+from convgraph.passes.fusion.channelwise import Vector, beside_constants, channel_vector
+from convgraph.passes.fusion.normalisation import are_constant, given, scale_and_shift
+from convgraph.passes.layout.depthwise import channels_of_image, pointwise, rounded, weight_of
+from convgraph.passes.rewrite import requirement
+from convgraph.passes.timed import TimedRewrite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShiftedChannels:
+    """The operations that scale and shift the channels of an image, in order."""
+
+    x: Value
+    nodes: tuple[int, ...]
+
+
+class _Step(NamedTuple):
+    """What one operation does to each channel of an image."""
+
+    x: Value
+    scale: Vector
+    shift: Vector
+
+
+@dataclass(frozen=True, kw_only=True)
+class RespellShiftAsConv(TimedRewrite[ShiftedChannels]):
+    """Spell a shift of each channel, with the scale before it, as a convolution of each channel by itself."""
+
+    name: ClassVar[str] = "respell-shift-as-conv"
+    roots: ClassVar[tuple[type[Op], ...]] = (Add, Sub, BatchNormalization)
+    reads_weights: ClassVar[bool] = False
+
+    def find(self, graph: Graph, node: int) -> ShiftedChannels | None:
+        """An image with a constant for each channel beside it, or normalised by stored statistics."""
+        step = _step(graph, node) if self.can_be_judged else None
+        if step is None:
+            return None
+        before = _step(graph, step.x.node) if isinstance(graph.producer(step.x), (Mul, Div)) else None
+        is_scaled = before is not None and graph.sole_reader(step.x) is not None
+        if before is None or not is_scaled or isinstance(graph.op(node), BatchNormalization):
+            return ShiftedChannels(x=step.x, nodes=(node,))
+        return ShiftedChannels(x=before.x, nodes=(step.x.node, node))
+
+    @requirement
+    def the_numbers_are_finite(self, graph: Graph, m: ShiftedChannels) -> bool:
+        """Scale and shift stay within the range of their element type."""
+        return all(is_finite(rounded(vector)) for vector in _affine(graph, m))
+
+    def replaces(self, graph: Graph, match: ShiftedChannels) -> tuple[int, ...]:
+        """The scale and the shift."""
+        del graph
+        return match.nodes
+
+    def apply(self, edit: Edit, m: ShiftedChannels) -> None:
+        """Put the convolution in their place."""
+        (scale, shift), last = _affine(edit.graph, m), m.nodes[-1]
+        bias = edit.constant(rounded(shift), name="shift")
+        made = edit.add(pointwise(len(scale)), m.x, weight_of(edit, scale), bias, like=last)
+        edit.replace(Value(last, 0), made)
+
+
+def _affine(graph: Graph, m: ShiftedChannels) -> tuple[Vector, Vector]:
+    """The scale and the shift of all together, float64, one number a channel each."""
+    steps = [step for step in (_step(graph, node) for node in m.nodes) if step is not None]
+    scale, shift = steps[0].scale, steps[0].shift
+    for step in steps[1:]:
+        scale, shift = step.scale * scale, step.scale * shift + step.shift
+    return scale, shift
+
+
+def _step(graph: Graph, node: int) -> _Step | None:
+    """What an operation does to each channel of an image; None where it does anything else."""
+    op, operands = graph.op(node), graph.operands(node)
+    if isinstance(op, BatchNormalization):
+        x, statistics = operands[0], given(operands)
+        fits = x is not None and channels_of_image(graph, x) and not op.training_mode
+        if x is None or not fits or not are_constant(graph, statistics):
+            return None
+        return _Step(x, *scale_and_shift(graph, op, statistics))
+    found = ((x, c, first) for x, c, first in beside_constants(graph, node) if graph.constant(x) is None)
+    for x, constant, first in found:
+        channels = channels_of_image(graph, x)
+        numbers = channels and channel_vector(constant, rank=4, channels=channels)
+        if numbers is None or not channels or (first and isinstance(op, Div)):
+            return None
+        return _beside(op, x, numbers, first=first)
+    return None
+
+
+def _beside(op: Op, x: Value, numbers: Vector, *, first: bool) -> _Step:
+    """The step of an operation on x and the numbers, which may come first."""
+    ones, zeros = np.ones_like(numbers), np.zeros_like(numbers)
+    if isinstance(op, (Mul, Div)):
+        with np.errstate(divide="ignore"):  # refused as not finite
+            return _Step(x, numbers if isinstance(op, Mul) else 1 / numbers, zeros)
+    if isinstance(op, Sub):
+        return _Step(x, -ones, numbers) if first else _Step(x, ones, -numbers)
+    return _Step(x, ones, numbers)
