@@ -148,6 +148,7 @@ from convgraph.passes.layout import (
     RespellActivationAsConv,
     RespellEnlargingResize,
     RespellShiftAsConv,
+    SplitConvAlongConcat,
     SplitConvByMultiplier,
     SpreadFactorOverImage,
 )
@@ -210,11 +211,11 @@ __all__ = [
     "RemoveOpposites", "RemoveReshapesAroundConv", "RemoveSequencePick", "RemoveSplitOfConcat",
     "RemoveTransposesAround", "RemoveZeroBias", "Repeat", "Requirement", "RespellActivationAsConv",
     "RespellEnlargingResize", "RespellShiftAsConv", "Rewrite", "ShareEqualConstants", "ShareEqualOperations",
-    "SplitConvAlongSplit", "SplitConvByMultiplier", "SplitConvIntoGroups", "SplitConvTransposeIntoPhases",
-    "SplitConvTransposeIntoResizeAndConv", "SplitDepthwiseSeparable", "SplitLowRankConv",
-    "SplitNearlyBoxedConvTranspose", "SplitNearlyDepthwiseSeparable", "SplitNearlySpatiallySeparable",
-    "SplitSpatiallySeparable", "SpreadFactorOverImage", "SumKernelsAtLoad", "Trace",
-    "TransformConvIntoWinograd", "requirement",
+    "SplitConvAlongConcat", "SplitConvAlongSplit", "SplitConvByMultiplier", "SplitConvIntoGroups",
+    "SplitConvTransposeIntoPhases", "SplitConvTransposeIntoResizeAndConv", "SplitDepthwiseSeparable",
+    "SplitLowRankConv", "SplitNearlyBoxedConvTranspose", "SplitNearlyDepthwiseSeparable",
+    "SplitNearlySpatiallySeparable", "SplitSpatiallySeparable", "SpreadFactorOverImage", "SumKernelsAtLoad",
+    "Trace", "TransformConvIntoWinograd", "requirement",
 ]
 # fmt: on
 

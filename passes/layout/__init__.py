@@ -8,6 +8,7 @@ from convgraph.passes.layout.merge_groups_of_conv import MergeGroupsOfConv
 from convgraph.passes.layout.respell_activation_as_conv import RespellActivationAsConv
 from convgraph.passes.layout.respell_enlarging_resize import RespellEnlargingResize
 from convgraph.passes.layout.respell_shift_as_conv import RespellShiftAsConv
+from convgraph.passes.layout.split_conv_along_concat import SplitConvAlongConcat
 from convgraph.passes.layout.split_conv_by_multiplier import SplitConvByMultiplier
 from convgraph.passes.layout.spread_factor_over_image import SpreadFactorOverImage
 from convgraph.passes.trace import AnyRewrite
@@ -22,6 +23,7 @@ __all__ = [
     "RespellActivationAsConv",
     "RespellEnlargingResize",
     "RespellShiftAsConv",
+    "SplitConvAlongConcat",
     "SplitConvByMultiplier",
     "SpreadFactorOverImage",
 ]
@@ -37,5 +39,6 @@ LAYOUT: tuple[AnyRewrite, ...] = (
     AppendChannelsToConv(),
     RespellShiftAsConv(),
     RespellActivationAsConv(),
+    SplitConvAlongConcat(),
 )
 """As much to compute, spelled in a way that a target is faster with: where its predicted time says so."""

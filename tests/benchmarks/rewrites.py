@@ -334,6 +334,9 @@ GRAPHS: Mapping[str, Typical] = {
     "respell-activation-as-conv": lambda n: n.conv(
         n.add(LeakyRelu(alpha=0.1), residual(n, n.image(64, 56))), 64, 1
     ),
+    "split-conv-along-concat": lambda n: n.conv(
+        n.add(Concat(axis=1), n.conv(x := n.image(64, 56), 64, 1), n.conv(x, 12, 1)), 64, 1
+    ),
     "lift-conv1d-into-conv2d": lambda n: along(n, along(n, n.sequence(128, 512))),
     "lower-conv3d-to-conv2d": lambda n: n.add(
         Conv.of(3, pads=1), n.volume(32, 8, 28, 28), numbers(32, 32, 3, 3, 3), numbers(32)
