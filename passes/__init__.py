@@ -147,6 +147,7 @@ from convgraph.passes.layout import (
     MergeGroupsOfConv,
     RespellActivationAsConv,
     RespellEnlargingResize,
+    RespellGroupNormalization,
     RespellShiftAsConv,
     SplitConvAlongConcat,
     SplitConvByMultiplier,
@@ -210,12 +211,13 @@ __all__ = [
     "RemoveIdleChoice", "RemoveIdleFunction", "RemoveIdleSampling", "RemoveNeutralConstant",
     "RemoveOpposites", "RemoveReshapesAroundConv", "RemoveSequencePick", "RemoveSplitOfConcat",
     "RemoveTransposesAround", "RemoveZeroBias", "Repeat", "Requirement", "RespellActivationAsConv",
-    "RespellEnlargingResize", "RespellShiftAsConv", "Rewrite", "ShareEqualConstants", "ShareEqualOperations",
-    "SplitConvAlongConcat", "SplitConvAlongSplit", "SplitConvByMultiplier", "SplitConvIntoGroups",
-    "SplitConvTransposeIntoPhases", "SplitConvTransposeIntoResizeAndConv", "SplitDepthwiseSeparable",
-    "SplitLowRankConv", "SplitNearlyBoxedConvTranspose", "SplitNearlyDepthwiseSeparable",
-    "SplitNearlySpatiallySeparable", "SplitSpatiallySeparable", "SpreadFactorOverImage", "SumKernelsAtLoad",
-    "Trace", "TransformConvIntoWinograd", "requirement",
+    "RespellEnlargingResize", "RespellGroupNormalization", "RespellShiftAsConv", "Rewrite",
+    "ShareEqualConstants", "ShareEqualOperations", "SplitConvAlongConcat", "SplitConvAlongSplit",
+    "SplitConvByMultiplier", "SplitConvIntoGroups", "SplitConvTransposeIntoPhases",
+    "SplitConvTransposeIntoResizeAndConv", "SplitDepthwiseSeparable", "SplitLowRankConv",
+    "SplitNearlyBoxedConvTranspose", "SplitNearlyDepthwiseSeparable", "SplitNearlySpatiallySeparable",
+    "SplitSpatiallySeparable", "SpreadFactorOverImage", "SumKernelsAtLoad", "Trace",
+    "TransformConvIntoWinograd", "requirement",
 ]
 # fmt: on
 

@@ -7,6 +7,7 @@ from convgraph.passes.layout.lower_conv3d_to_conv2d import LowerConv3dToConv2d
 from convgraph.passes.layout.merge_groups_of_conv import MergeGroupsOfConv
 from convgraph.passes.layout.respell_activation_as_conv import RespellActivationAsConv
 from convgraph.passes.layout.respell_enlarging_resize import RespellEnlargingResize
+from convgraph.passes.layout.respell_group_normalization import RespellGroupNormalization
 from convgraph.passes.layout.respell_shift_as_conv import RespellShiftAsConv
 from convgraph.passes.layout.split_conv_along_concat import SplitConvAlongConcat
 from convgraph.passes.layout.split_conv_by_multiplier import SplitConvByMultiplier
@@ -22,6 +23,7 @@ __all__ = [
     "MergeGroupsOfConv",
     "RespellActivationAsConv",
     "RespellEnlargingResize",
+    "RespellGroupNormalization",
     "RespellShiftAsConv",
     "SplitConvAlongConcat",
     "SplitConvByMultiplier",
@@ -40,5 +42,6 @@ LAYOUT: tuple[AnyRewrite, ...] = (
     RespellShiftAsConv(),
     RespellActivationAsConv(),
     SplitConvAlongConcat(),
+    RespellGroupNormalization(),
 )
 """As much to compute, spelled in a way that a target is faster with: where its predicted time says so."""

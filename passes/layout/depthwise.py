@@ -8,7 +8,7 @@ from convgraph.ir.ops import Conv
 from convgraph.ir.tensor import Array, DataType
 from convgraph.passes.fusion.channelwise import Vector
 
-_IMAGE, _FOURS = 4, 4  # axes of a batch of images; channels that fill registers of four
+IMAGE, _FOURS = 4, 4  # axes of a batch of images; channels that fill registers of four
 
 
 def channels_of_image(graph: Graph, value: Value | None) -> int | None:
@@ -16,7 +16,7 @@ def channels_of_image(graph: Graph, value: Value | None) -> int | None:
 
     Those are of float32, and their channels come in fours.
     """
-    if value is None or graph.type(value).rank != _IMAGE or graph.type(value).dtype is not DataType.FLOAT:
+    if value is None or graph.type(value).rank != IMAGE or graph.type(value).dtype is not DataType.FLOAT:
         return None
     channels = graph.type(value).dim(1)
     return channels if isinstance(channels, int) and channels % _FOURS == 0 else None
@@ -24,12 +24,12 @@ def channels_of_image(graph: Graph, value: Value | None) -> int | None:
 
 def pointwise(channels: int) -> Conv:
     """The convolution of each of so many channels by itself, pixel by pixel."""
-    return Conv.of(_IMAGE - 2, group=channels)
+    return Conv.of(IMAGE - 2, group=channels)
 
 
 def weight_of(edit: Edit, scale: Vector) -> Value:
     """The weight that multiplies each channel with its own number."""
-    return edit.constant(rounded(scale).reshape(-1, *(1,) * (_IMAGE - 1)), name="scale")
+    return edit.constant(rounded(scale).reshape(-1, *(1,) * (IMAGE - 1)), name="scale")
 
 
 def rounded(numbers: Vector) -> Array:

@@ -22,7 +22,7 @@ from convgraph.ir.ops import Add, BatchNormalization, Div, Mul, Op, Sub
 from convgraph.passes.fusion.after_convolution import is_finite
 from convgraph.passes.fusion.channelwise import Vector, beside_constants, channel_vector
 from convgraph.passes.fusion.normalisation import are_constant, given, scale_and_shift
-from convgraph.passes.layout.depthwise import channels_of_image, pointwise, rounded, weight_of
+from convgraph.passes.layout.depthwise import IMAGE, channels_of_image, pointwise, rounded, weight_of
 from convgraph.passes.rewrite import requirement
 from convgraph.passes.timed import TimedRewrite
 
@@ -101,10 +101,10 @@ def _step(graph: Graph, node: int) -> _Step | None:
     found = ((x, c, first) for x, c, first in beside_constants(graph, node) if graph.constant(x) is None)
     for x, constant, first in found:
         channels = channels_of_image(graph, x)
-        numbers = channels and channel_vector(constant, rank=4, channels=channels)
-        if numbers is None or not channels or (first and isinstance(op, Div)):
+        if channels is None or (first and isinstance(op, Div)):
             return None
-        return _beside(op, x, numbers, first=first)
+        numbers = channel_vector(constant, rank=IMAGE, channels=channels)
+        return None if numbers is None else _beside(op, x, numbers, first=first)
     return None
 
 
