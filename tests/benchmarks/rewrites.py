@@ -337,7 +337,7 @@ GRAPHS: Mapping[str, Typical] = {
     "append-channels-to-conv": lambda n: n.conv(
         n.conv(n.conv(n.image(64, 28), 150, 1), 150, 3, group=150), 64, 1
     ),
-    "respell-shift-as-conv": lambda n: n.conv(n.add(Relu(), affine(n, residual(n, n.image(64, 56)))), 64, 1),
+    "respell-affine-as-conv": lambda n: n.conv(n.add(Relu(), affine(n, residual(n, n.image(64, 56)))), 64, 1),
     "respell-activation-as-conv": lambda n: n.conv(
         n.add(LeakyRelu(alpha=0.1), residual(n, n.image(64, 56))), 64, 1
     ),

@@ -1,12 +1,13 @@
-"""Spell a shift of each channel, with the scale before it, as a convolution of each channel by itself.
+"""Spell a scale and a shift of each channel as a convolution of each channel by itself.
 
     x · a + b  ->  conv(x, a, b; each channel by itself)
     x / a − b  ->  conv(x, 1 / a, −b; each channel by itself)
     batchnorm(x; γ, β, μ, σ²)  ->  conv(x, s, β − s·μ; each channel by itself)        s = γ / √(σ² + ε)
 
 What neighbours can take is folded into them before. For what is left, as the affine layers of flows and of
-networks that are normalised before they are activated, onnxruntime has no addition of constants to blocks of
-channels; and of activations only a convolution carries all. Exact in real arithmetic.
+networks that are normalised before they are activated, onnxruntime has a product of blocks of channels with a
+number for each, and nothing else: a sum, a quotient or one number for all takes the image out of blocks and
+back; and of activations only a convolution carries all. Exact in real arithmetic.
 
 Source: ActNorm, Kingma and Dhariwal, Glow (2018); onnxruntime's NchwcTransformer.
 """
@@ -28,7 +29,7 @@ from convgraph.passes.timed import TimedRewrite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShiftedChannels:
+class AffineChannels:
     """The operations that scale and shift the channels of an image, in order."""
 
     x: Value
@@ -44,35 +45,38 @@ class _Step(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RespellShiftAsConv(TimedRewrite[ShiftedChannels]):
-    """Spell a shift of each channel, with the scale before it, as a convolution of each channel by itself."""
+class RespellAffineAsConv(TimedRewrite[AffineChannels]):
+    """Spell a scale and a shift of each channel as a convolution of each channel by itself."""
 
-    name: ClassVar[str] = "respell-shift-as-conv"
-    roots: ClassVar[tuple[type[Op], ...]] = (Add, Sub, BatchNormalization)
+    name: ClassVar[str] = "respell-affine-as-conv"
+    roots: ClassVar[tuple[type[Op], ...]] = (Add, Sub, Mul, Div, BatchNormalization)
     reads_weights: ClassVar[bool] = False
 
-    def find(self, graph: Graph, node: int) -> ShiftedChannels | None:
-        """An image with a constant for each channel beside it, or normalised by stored statistics."""
+    def find(self, graph: Graph, node: int) -> AffineChannels | None:
+        """An image with a constant for each channel beside it, or normalised by stored statistics.
+
+        A product with a number for each channel runs on blocks as it is; what is shifted then starts there.
+        """
         step = _step(graph, node) if self.can_be_judged else None
-        if step is None:
+        if step is None or _runs_on_blocks(graph, node) or _is_shifted(graph, node):
             return None
-        before = _step(graph, step.x.node) if isinstance(graph.producer(step.x), (Mul, Div)) else None
-        is_scaled = before is not None and graph.sole_reader(step.x) is not None
-        if before is None or not is_scaled or isinstance(graph.op(node), BatchNormalization):
-            return ShiftedChannels(x=step.x, nodes=(node,))
-        return ShiftedChannels(x=before.x, nodes=(step.x.node, node))
+        is_scaled = isinstance(graph.op(node), (Add, Sub)) and isinstance(graph.producer(step.x), (Mul, Div))
+        before = _step(graph, step.x.node) if is_scaled else None
+        if before is None or graph.sole_reader(step.x) is None:
+            return AffineChannels(x=step.x, nodes=(node,))
+        return AffineChannels(x=before.x, nodes=(step.x.node, node))
 
     @requirement
-    def the_numbers_are_finite(self, graph: Graph, m: ShiftedChannels) -> bool:
+    def the_numbers_are_finite(self, graph: Graph, m: AffineChannels) -> bool:
         """Scale and shift stay within the range of their element type."""
         return all(is_finite(rounded(vector)) for vector in _affine(graph, m))
 
-    def replaces(self, graph: Graph, match: ShiftedChannels) -> tuple[int, ...]:
+    def replaces(self, graph: Graph, match: AffineChannels) -> tuple[int, ...]:
         """The scale and the shift."""
         del graph
         return match.nodes
 
-    def apply(self, edit: Edit, m: ShiftedChannels) -> None:
+    def apply(self, edit: Edit, m: AffineChannels) -> None:
         """Put the convolution in their place."""
         (scale, shift), last = _affine(edit.graph, m), m.nodes[-1]
         bias = edit.constant(rounded(shift), name="shift")
@@ -80,7 +84,20 @@ class RespellShiftAsConv(TimedRewrite[ShiftedChannels]):
         edit.replace(Value(last, 0), made)
 
 
-def _affine(graph: Graph, m: ShiftedChannels) -> tuple[Vector, Vector]:
+def _runs_on_blocks(graph: Graph, node: int) -> bool:
+    """Whether a node is a product with several constants."""
+    constants = (graph.constant(value) for value in graph.operands(node))
+    return isinstance(graph.op(node), Mul) and any(c is not None and c.size > 1 for c in constants)
+
+
+def _is_shifted(graph: Graph, node: int) -> bool:
+    """Whether a product or quotient is read by a shift of its channels alone."""
+    use = graph.sole_reader(Value(node, 0)) if isinstance(graph.op(node), (Mul, Div)) else None
+    shifts = use is not None and isinstance(graph.op(use.node), (Add, Sub))
+    return use is not None and shifts and _step(graph, use.node) is not None
+
+
+def _affine(graph: Graph, m: AffineChannels) -> tuple[Vector, Vector]:
     """The scale and the shift of all together, float64, one number a channel each."""
     steps = [step for step in (_step(graph, node) for node in m.nodes) if step is not None]
     scale, shift = steps[0].scale, steps[0].shift

@@ -1,4 +1,4 @@
-"""Tables for respell-shift-as-conv, and what is left of it where neighbours can take the numbers."""
+"""Tables for respell-affine-as-conv, and what is left of it where neighbours can take the numbers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from convgraph.ir.build import GraphBuilder, Operand
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Add, BatchNormalization, Conv, Div, LeakyRelu, Mul, Op, Relu, Sub
 from convgraph.ir.tensor import DataType, Dim
-from convgraph.passes import Pipeline, RespellShiftAsConv
+from convgraph.passes import Pipeline, RespellAffineAsConv
 
 WIDE = 64
 Step = Callable[[GraphBuilder, Draw, Value], Value]
@@ -95,6 +95,8 @@ EXAMPLES = {
     "difference from numbers": affine(by(Mul()), by(Sub(), first=True)),
     "quotient": affine(by(Div()), by(Add())),
     "what is scaled is read again": affine(read_again),
+    "quotient alone": affine(by(Div())),
+    "a factor for all": affine(by(Mul(), 1)),
     "normalisation": affine(normalised),
     "open size": affine(by(Mul()), by(Add()), spatial=("H", "W")),
 }
@@ -118,7 +120,7 @@ NEAR_MISSES = {
     ],
 )
 def test_anything_else_is_left_alone(graph: Callable[[Draw], Graph]) -> None:
-    _, trace = Pipeline([RespellShiftAsConv()]).run(graph(Draw(dyadic=True)))
+    _, trace = Pipeline([RespellAffineAsConv()]).run(graph(Draw(dyadic=True)))
     assert not trace.applications
     assert not trace.refusals
 
