@@ -133,9 +133,7 @@ from convgraph.passes.fusion.fuse_sigmoid_mul_into_swish import FuseSigmoidMulIn
 from convgraph.passes.fusion.fuse_tanh_into_gelu import FuseTanhIntoGelu
 from convgraph.passes.fusion.fuse_transposed_gather_into_gather import FuseTransposedGatherIntoGather
 from convgraph.passes.fusion.fuse_transposed_matmul_into_conv import FuseTransposedMatmulIntoConv
-from convgraph.passes.fusion.fuse_transposed_scatters_into_concat import (
-    FuseTransposedScattersIntoConcat,
-)
+from convgraph.passes.fusion.fuse_transposed_scatters_into_concat import FuseTransposedScattersIntoConcat
 from convgraph.passes.fusion.remove_reshapes_around_conv import RemoveReshapesAroundConv
 from convgraph.passes.fusion.remove_transposes_around import RemoveTransposesAround
 from convgraph.passes.layout import (
@@ -380,11 +378,7 @@ ALL: tuple[AnyRewrite, ...] = (
     *APPROXIMATE,
 )
 
-CLEAN: tuple[AnyRewrite | Repeat, ...] = (
-    Repeat(*IDIOMS),
-    Repeat(*CLEANUP, *FOLDING),
-    Repeat(*FUSION),
-)
+CLEAN: tuple[AnyRewrite | Repeat, ...] = (Repeat(*IDIOMS), Repeat(*CLEANUP, *FOLDING), Repeat(*FUSION))
 """No larger and no slower anywhere, whatever the target."""
 
 EXACT: tuple[AnyRewrite | Repeat, ...] = (

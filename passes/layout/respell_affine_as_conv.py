@@ -19,7 +19,7 @@ import numpy as np
 
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Add, BatchNormalization, Div, Mul, Op, Sub
+from convgraph.ir.ops import Add, BatchNormalization, Clip, Div, LeakyRelu, Mul, Op, Sub
 from convgraph.passes.fusion.after_convolution import is_finite
 from convgraph.passes.fusion.channelwise import Vector, beside_constants, channel_vector
 from convgraph.passes.fusion.normalisation import are_constant, given, scale_and_shift
@@ -55,7 +55,8 @@ class RespellAffineAsConv(TimedRewrite[AffineChannels]):
     def find(self, graph: Graph, node: int) -> AffineChannels | None:
         """An image with a constant for each channel beside it, or normalised by stored statistics.
 
-        A product with a number for each channel runs on blocks as it is; what is shifted then starts there.
+        A product with a number for each channel runs on blocks as it is, so does a normalisation unless only
+        a convolution carries the activation of it; what is scaled and then shifted starts there.
         """
         step = _step(graph, node) if self.can_be_judged else None
         if step is None or _runs_on_blocks(graph, node) or _is_shifted(graph, node):
@@ -85,7 +86,10 @@ class RespellAffineAsConv(TimedRewrite[AffineChannels]):
 
 
 def _runs_on_blocks(graph: Graph, node: int) -> bool:
-    """Whether a node is a product with several constants."""
+    """Whether a node is a product with several constants, or a normalisation whose activation does, too."""
+    if isinstance(graph.op(node), BatchNormalization):
+        use = graph.sole_reader(Value(node, 0))
+        return use is None or not isinstance(graph.op(use.node), (LeakyRelu, Clip))
     constants = (graph.constant(value) for value in graph.operands(node))
     return isinstance(graph.op(node), Mul) and any(c is not None and c.size > 1 for c in constants)
 

@@ -32,11 +32,15 @@ def by(op: Op, *shape: int, first: bool = False, number: float | None = None, gi
     return step
 
 
+def norm(b: GraphBuilder, draw: Draw, x: Value) -> Value:
+    """A normalisation."""
+    statistics = [draw.factor(WIDE), draw.weight(WIDE), draw.weight(WIDE), draw.variance(WIDE)]
+    return b.add(BatchNormalization(epsilon=draw.epsilon), x, *statistics, node="norm")
+
+
 def normalised(b: GraphBuilder, draw: Draw, x: Value) -> Value:
     """A normalisation, and an activation that only a convolution carries in blocks."""
-    statistics = [draw.factor(WIDE), draw.weight(WIDE), draw.weight(WIDE), draw.variance(WIDE)]
-    y = b.add(BatchNormalization(epsilon=draw.epsilon), x, *statistics, node="norm")
-    return b.add(LeakyRelu(alpha=0.25), y)
+    return b.add(LeakyRelu(alpha=0.25), norm(b, draw, x))
 
 
 def trained(b: GraphBuilder, draw: Draw, x: Value) -> Value:
@@ -115,6 +119,7 @@ NEAR_MISSES = {
         affine(by(Add(), WIDE, 28, 20)),
         affine(by(Add(), given=True)),
         affine(by(Add()), spatial=(28,)),
+        affine(norm),
         affine(trained),
         affine(by(Add()), dtype=np.float64),
     ],
