@@ -19,7 +19,7 @@ from convgraph.ir.ops.base import Op
 from convgraph.ir.ops.conv import Convolution
 from convgraph.ir.ops.layout import Pad, Slice, Split
 from convgraph.ir.ops.linear import Gemm
-from convgraph.ir.ops.norm import BatchNormalization
+from convgraph.ir.ops.norm import BatchNormalization, GroupNormalization
 from convgraph.ir.ops.pointwise import Dropout
 from convgraph.ir.ops.pool import Pool
 from convgraph.ir.ops.reduce import AxisNormalization, Reduction
@@ -189,6 +189,15 @@ def _batch_normalization(
     return plain(place, op, operands, results, given={} if place.opset >= 7 else {"is_test": 1})
 
 
+def _group_normalization(
+    place: Place, op: GroupNormalization, operands: Sequence[Ref], results: Sequence[str]
+) -> list[NodeProto]:
+    """Before opset 21 scale and bias have a number for each group."""
+    if place.opset < 21:
+        raise place.refusal("GroupNormalization with a scale for each channel", expected="opset 21 or newer")
+    return plain(place, op, operands, results)
+
+
 def _gemm(place: Place, op: Gemm, operands: Sequence[Ref], results: Sequence[str]) -> list[NodeProto]:
     if place.opset < 11 and not _slot(operands, 2).name:
         raise place.refusal("Gemm without c", expected="opset 11 or newer")
@@ -243,6 +252,7 @@ WRITERS: Mapping[type[Op], Writer] = {
     Dropout: _dropout,
     Gelu: lowered(20, gelu),
     Gemm: _gemm,
+    GroupNormalization: _group_normalization,
     HardSwish: lowered(14, hard_swish),
     Mish: lowered(18, mish),
     Pad: _pad_apart,

@@ -17,6 +17,7 @@ from convgraph.ir.ops import (
     ConvTranspose,
     GlobalAveragePool,
     GlobalMaxPool,
+    GroupNormalization,
     InstanceNormalization,
     LayerNormalization,
     MaxPool,
@@ -238,6 +239,10 @@ def _instance_norm(op: InstanceNormalization, x: Tensor, scale: Tensor, bias: Te
     return torch.instance_norm(x, scale, bias, None, None, True, 0.0, op.epsilon, False)  # noqa: FBT003
 
 
+def _group_norm(op: GroupNormalization, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    return functional.group_norm(x, op.num_groups, scale, bias, op.epsilon)
+
+
 def _layer_norm(
     op: LayerNormalization, x: Tensor, scale: Tensor, bias: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -262,6 +267,7 @@ MEANINGS: Mapping[type[Op], Meaning] = {
     GlobalAveragePool: _global_average,
     GlobalMaxPool: _global_max,
     BatchNormalization: _batch_norm,
+    GroupNormalization: _group_norm,
     InstanceNormalization: _instance_norm,
     LayerNormalization: _layer_norm,
     RMSNormalization: _rms_norm,

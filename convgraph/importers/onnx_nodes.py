@@ -133,6 +133,11 @@ def _batch_normalization(view: NodeView) -> Typed | None:
     return view.typed(done=("spatial", "is_test"))
 
 
+def _group_normalization(view: NodeView) -> Typed | None:
+    """Before opset 21 scale and bias have a number for each group."""
+    return view.typed() if view.opset >= 21 else None
+
+
 def _dropout(view: NodeView) -> Typed | None:
     """Before opset 12 the ratio is an attribute; the mask of opsets before 10 has the element type of x."""
     if view.opset >= 12:
@@ -309,6 +314,7 @@ READERS: Mapping[str, Callable[[NodeView], Typed | None]] = {
     "Conv": _conv,
     "ConvTranspose": _conv,
     "Dropout": _dropout,
+    "GroupNormalization": _group_normalization,
     "LogSoftmax": _softmax,
     "MaxPool": _pool,
     "MaxUnpool": _unpool,

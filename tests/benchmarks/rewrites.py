@@ -41,6 +41,8 @@ from convgraph.ir.ops import (
     Div,
     Gather,
     GlobalAveragePool,
+    GroupNormalization,
+    LeakyRelu,
     MatMul,
     Max,
     MaxPool,
@@ -74,8 +76,8 @@ _FAR = np.iinfo(np.int64).max
 class Net:
     """A graph under construction; each method adds to the value that is given."""
 
-    def __init__(self) -> None:
-        self.builder = GraphBuilder("typical", opset=17)
+    def __init__(self, opset: int) -> None:
+        self.builder = GraphBuilder("typical", opset=opset)
 
     def image(self, channels: int, size: int) -> Value:
         """The input."""
@@ -217,6 +219,23 @@ def excited(n: Net, x: Value) -> Value:
     return n.conv(n.add(Mul(), x, gate), 64, 1)
 
 
+def residual(n: Net, x: Value) -> Value:
+    """A depthwise convolution and what it is added to."""
+    wide = n.conv(x, n.width(x), 1)
+    return n.add(Add(), n.conv(n.add(Relu(), wide), n.width(x), group=n.width(x)), wide)
+
+
+def affine(n: Net, x: Value) -> Value:
+    """A scale and a shift of each channel."""
+    return n.add(Add(), n.add(Mul(), x, positive(n.width(x), 1, 1)), numbers(n.width(x), 1, 1))
+
+
+def grouped(n: Net, x: Value) -> Value:
+    """A normalisation of groups of channels."""
+    width = n.width(x)
+    return n.add(GroupNormalization(num_groups=32), x, positive(width), numbers(width))
+
+
 HALVES = Resize(coordinate_transformation_mode="half_pixel", nearest_mode="round_prefer_floor")
 
 Typical = Callable[[Net], Value]
@@ -315,6 +334,19 @@ GRAPHS: Mapping[str, Typical] = {
     "merge-groups-of-conv": lambda n: n.conv(
         n.conv(n.conv(n.image(64, 28), 128, 1), 128, 3, group=32), 64, 1
     ),
+    "append-channels-to-conv": lambda n: n.conv(
+        n.conv(n.conv(n.image(64, 28), 150, 1), 150, 3, group=150), 64, 1
+    ),
+    "respell-affine-as-conv": lambda n: n.conv(n.add(Relu(), affine(n, residual(n, n.image(64, 56)))), 64, 1),
+    "respell-activation-as-conv": lambda n: n.conv(
+        n.add(LeakyRelu(alpha=0.1), residual(n, n.image(64, 56))), 64, 1
+    ),
+    "respell-group-normalization": lambda n: n.conv(
+        n.add(Relu(), grouped(n, n.conv(n.image(64, 56), 64, 1))), 64, 1
+    ),
+    "split-conv-along-concat": lambda n: n.conv(
+        n.add(Concat(axis=1), n.conv(x := n.image(64, 56), 64, 1), n.conv(x, 12, 1)), 64, 1
+    ),
     "lift-conv1d-into-conv2d": lambda n: along(n, along(n, n.sequence(128, 512))),
     "lower-conv3d-to-conv2d": lambda n: n.add(
         Conv.of(3, pads=1), n.volume(32, 8, 28, 28), numbers(32, 32, 3, 3, 3), numbers(32)
@@ -325,10 +357,13 @@ GRAPHS: Mapping[str, Typical] = {
     ),
 }
 
+OPSETS = {"respell-group-normalization": 21}
+"""The opset of a graph whose operators are younger than 17."""
+
 
 def typical(name: str) -> Graph:
     """The graph of a rewrite."""
-    net = Net()
+    net = Net(OPSETS.get(name, 17))
     net.builder.output(GRAPHS[name](net), name="y")
     return net.builder.build()
 

@@ -225,6 +225,11 @@ ALONE: dict[str, tuple[int, NodeProto, dict[str, Any]]] = {
         node("InstanceNormalization", "x s b", "y"),
         {"s": weights(6), "b": weights(6, seed=2)},
     ),
+    "group norm": (
+        21,
+        node("GroupNormalization", "x s b", "y", num_groups=2, epsilon=0.25),
+        {"s": weights(6), "b": weights(6, seed=2)},
+    ),
     "layer norm": (
         17,
         node("LayerNormalization", "x s b", "y", axis=1, epsilon=0.25),

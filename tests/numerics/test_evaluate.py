@@ -352,6 +352,12 @@ def instance_norm(*x: int) -> Case:
     )
 
 
+def group_norm(*x: int, groups: int) -> Case:
+    operands = [signed(*x), signed(x[1], seed=1), signed(x[1], seed=2)]
+    op = ops.GroupNormalization(num_groups=groups, epsilon=0.01)
+    return Case(op=op, operands=operands, roundings=8 + int(np.prod(x[1:])) // groups)
+
+
 def trailing_norm(kind: type[Op], *x: int, parameters: Sequence[Sequence[int]], **fields: Any) -> Case:
     operands = [signed(*x), *(signed(*sizes, seed=s) for s, sizes in enumerate(parameters, start=1))]
     outputs = 3 if kind is ops.LayerNormalization else 1
@@ -369,6 +375,8 @@ NORMS = {
     "instance norm": instance_norm(2, 3, 5, 7),
     "instance norm 1-D": instance_norm(2, 3, 5),
     "instance norm 3-D": instance_norm(2, 3, 4, 5, 2),
+    "group norm": group_norm(2, 6, 5, 7, groups=3),
+    "group norm 1-D": group_norm(2, 6, 5, groups=2),
     "layer norm": trailing_norm(ops.LayerNormalization, 2, 3, 5, parameters=[(5,), (5,)]),
     "layer norm of two axes": trailing_norm(
         ops.LayerNormalization, 2, 3, 5, 4, parameters=[(5, 4), (5, 4)], axis=-2

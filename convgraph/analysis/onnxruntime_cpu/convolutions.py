@@ -62,6 +62,18 @@ def seconds(graph: Graph, node: int, *, types: Types, plan: Plan, rates: Rates) 
     return spent + call_seconds(own, rates=rates)
 
 
+def scaling_seconds(graph: Graph, node: int, *, types: Types, plan: Plan, rates: Rates) -> float:
+    """How long a multiplication by constants takes that runs as a blocked convolution of one channel each."""
+    result = types[graph.results(node)[0]]
+    batch, channels, *sizes = dims(result)
+    axes = tuple([products.Axis(size=size, out=size, kernel=1) for size in sizes])
+    window = Window(batch=batch, groups=channels, channels=1, filters=1, axes=axes)
+    more, cold = int(node in plan.summed), products.coldness(plan.weights)
+    own = products.depthwise(window, block=rates.block, more=more, cold=cold)
+    steps = _steps(graph, node, plan=plan, count=elements(result, block=rates.block))
+    return rates["product.call"] + seconds_of((*own, steps), rates=rates)
+
+
 def work_of(graph: Graph, node: int, *, types: Types, plan: Plan, block: int) -> tuple[Work, ...]:
     """What a product does, counted, and the activations that became part of it."""
     op = graph.op(node)

@@ -157,6 +157,12 @@ def normalised_by_channel(call: Call) -> tuple[Work, ...]:
     return (Work(bytes=2 * call.bytes(call.x) + call.bytes(call.y), counts=counts),)
 
 
+def normalised_by_group(call: Call) -> tuple[Work, ...]:
+    """A GroupNormalization, which runs as its definition says: ``other.groupnormalization`` an element."""
+    counts = (("other.groupnormalization", call.elements(call.y)),)
+    return (Work(bytes=call.traffic, counts=counts),)
+
+
 def normalised_by_row(call: Call) -> tuple[Work, ...]:
     """A Layer- or RMSNormalization: ``rows.element``, and ``rows.row`` for each row."""
     axis = normal_axis(call.op.label, getattr(call.op, "axis", -1), rank=max(1, len(dims(call.x))))

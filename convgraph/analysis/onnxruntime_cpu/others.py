@@ -64,7 +64,6 @@ _BY_NAME: Mapping[str, Callable[[Call], tuple[Work, ...]]] = MappingProxyType(
         "GatherElements": _each,
         "GatherND": _indexed,
         "GridSample": _mapped("other.gridsample"),
-        "GroupNormalization": _mapped("other.groupnormalization"),
         "If": _led,
         "LRN": _mapped("other.lrn"),
         "Loop": _led,

@@ -48,7 +48,7 @@ from convgraph.ir.tensor import DataType, Known
 
 _FOURS, _IMAGE = 4, 4  # channels that fill registers of four; axes of a batch of images
 _FUSED = (Relu, LeakyRelu, Clip, Sigmoid, Tanh, HardSigmoid)  # become part of any convolution
-_NOT_AFTER_A_SUM = (LeakyRelu, Clip)
+_NOT_AFTER_A_SUM = (LeakyRelu, Clip)  # nor after what only blocks make a convolution
 _BLOCKED = (Relu, Sigmoid, Tanh, HardSigmoid, HardSwish, Gelu, Swish)  # run on blocks as on anything
 _LINEAR = ("half_pixel", "align_corners", "asymmetric")  # how a blocked linear Resize may count
 
@@ -61,8 +61,10 @@ class Plan:
     is computed once for all when the model is loaded. ``blocked`` are the nodes that compute on blocks of
     channels. ``reordered`` are the values that change their layout, once for
     each time they do. ``apart`` are the convolutions whose own activation the runtime runs as a pass of its
-    own, and ``summed`` those that add another value, of the size of their result, as they write. ``steps``
-    has what became part of each product, in order. ``weights`` are the bytes of constants that products read.
+    own, and ``summed`` those that add another value, of the size of their result, as they write. ``scaling``
+    are blocked multiplications by constants and normalisations: the runtime makes convolutions of one channel
+    each of them. ``steps`` has what became part of each product, in order. ``weights`` are the bytes of
+    constants that products read.
     """
 
     fused: Mapping[int, int]
@@ -70,6 +72,7 @@ class Plan:
     reordered: tuple[Value, ...]
     apart: frozenset[int] = frozenset()
     summed: frozenset[int] = frozenset()
+    scaling: frozenset[int] = frozenset()
     steps: Mapping[int, Sequence[int]] = field(default_factory=dict)
     weights: int = 0
 
@@ -93,6 +96,7 @@ def planned(graph: Graph, types: Types, *, block: int) -> Plan:
         reordered=(*planner.entered, *planner.left),
         apart=frozenset(planner.apart),
         summed=frozenset(planner.summed),
+        scaling=frozenset(planner.scaling),
         steps=planner.steps,
         weights=sum(types[value].nbytes or 0 for value in planner.weights),
     )
@@ -188,7 +192,7 @@ class _Planner(Progress):
             return isinstance(op, _FUSED) and not isinstance(op, Clip) and len(self.shape(x) or ()) == 2
         if made in self.summed and made not in self.blocked:
             return isinstance(op, Relu)
-        if made in self.summed and isinstance(op, _NOT_AFTER_A_SUM):
+        if (made in self.summed or made in self.scaling) and isinstance(op, _NOT_AFTER_A_SUM):
             return False
         hard_swish = isinstance(op, HardSwish) and x in self.inside and not self.graph.is_output(result)
         return isinstance(op, _FUSED) or hard_swish
@@ -200,10 +204,10 @@ class _Planner(Progress):
         constant = all(self.is_constant(v) for v in self.graph.operands(node)[1:])
         if made is None and isinstance(self.graph.producer(x), ConvTranspose) and x.node not in self.apart:
             made = x.node if self.graph.sole_reader(x) is not None else None
-        if made is not None and made not in self.summed and constant:
+        if made is not None and made not in self.summed and made not in self.scaling and constant:
             self.fuse(node, made)
         elif x in self.inside and constant:
-            self.run_blocked(node)
+            self.scale(node)
         else:
             self.plainly(node)
 
@@ -219,7 +223,7 @@ class _Planner(Progress):
         if made is not None and others == by_constant and self._folds(made, node, by_constant[0]):
             self.fuse(node, made)
         elif other in self.inside and self._scales(node, by_constant[0]):
-            self.run_blocked(node)  # as a convolution of one channel each
+            self.scale(node)
         else:
             self.plainly(node)
 
@@ -262,7 +266,9 @@ class _Planner(Progress):
             return None
         for value in values:
             made = self.open_product(value)
-            if made is None or made in self.summed or not isinstance(self.graph.op(made), Conv):
+            if made is None or made in self.summed:
+                continue
+            if made not in self.scaling and not isinstance(self.graph.op(made), Conv):
                 continue
             if (made in self.blocked) == blocked:
                 return made

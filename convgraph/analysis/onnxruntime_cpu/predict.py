@@ -26,6 +26,8 @@ def node_seconds(graph: Graph, rates: Rates, *, types: Types | None = None) -> d
             spent[node] = 0.0
         elif isinstance(graph.op(node), convolutions.MULTIPLYING):
             spent[node] = convolutions.seconds(graph, node, types=types, plan=plan, rates=rates)
+        elif node in plan.scaling:
+            spent[node] = convolutions.scaling_seconds(graph, node, types=types, plan=plan, rates=rates)
         else:
             spent[node] = streams.seconds(graph, node, types=types, plan=plan, rates=rates)
         spent[node] += sum(seconds(body, rates) for body in _bodies(graph.op(node)))

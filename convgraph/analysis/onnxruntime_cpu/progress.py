@@ -30,6 +30,7 @@ class Progress:
     inside: set[Value] = field(default_factory=set)
     activated: set[int] = field(default_factory=set)
     summed: set[int] = field(default_factory=set)
+    scaling: set[int] = field(default_factory=set)
     apart: set[int] = field(default_factory=set)
     same: dict[Value, Value] = field(default_factory=dict)
     steps: dict[int, list[int]] = field(default_factory=dict)
@@ -71,6 +72,12 @@ class Progress:
         """The node computes on blocks and makes some."""
         self.blocked.add(node)
         self.inside.add(self.graph.results(node)[0])
+
+    def scale(self, node: int) -> None:
+        """The node multiplies channels by constants, in blocks: a convolution of one channel each."""
+        self.run_blocked(node)
+        self.scaling.add(node)
+        self.maker[self.graph.results(node)[0]] = node
 
     def open_product(self, value: Value) -> int | None:
         """The product that ends in this value, read once, without an activation as yet; None otherwise."""

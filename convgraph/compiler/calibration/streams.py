@@ -33,6 +33,7 @@ from convgraph.ir.ops import (
     Gelu,
     GlobalAveragePool,
     GlobalMaxPool,
+    GroupNormalization,
     HardSigmoid,
     HardSwish,
     InstanceNormalization,
@@ -255,16 +256,19 @@ def _other_probes() -> Iterable[Probe]:
     scale, grid = np.ones(64, np.float32), (1, 56, 56, 2)
     yield _named("other.lrn", "LRN", _IMAGE, attributes={"size": 5})
     yield _named("other.gridsample", "GridSample", _IMAGE, grid, attributes={})
-    groups = {"num_groups": 8}
-    yield _named("other.groupnormalization", "GroupNormalization", _BLOCKS, scale, scale, attributes=groups)
+    yield _newest("other.groupnormalization", GroupNormalization(num_groups=8), _BLOCKS, scale, scale)
 
 
 def _named(rate: str, name: str, *operands: Given, attributes: Mapping[str, int]) -> Probe:
     """An operator that has no class, whose result is like its first operand."""
     encoded = {key: make_attribute(key, value).SerializeToString() for key, value in attributes.items()}
+    return _newest(rate, Opaque(op_type=name, encoded=encoded, arity=len(operands)), *operands)
+
+
+def _newest(rate: str, op: Op, *operands: Given) -> Probe:
+    """An operation that old opsets lack, whose result is like its first operand."""
     builder = GraphBuilder(rate, opset=21)
     values = [_given(builder, f"x{i}", operand) for i, operand in enumerate(operands)]
-    op = Opaque(op_type=name, encoded=encoded, arity=len(values))
     first = values[0]
     assert isinstance(first, Value)
     builder.output(builder.add_all(op, *values, types=[builder.type(first)])[0])

@@ -51,6 +51,7 @@ from convgraph.ir.ops.linear import (
 )
 from convgraph.ir.ops.norm import (
     BatchNormalization,
+    GroupNormalization,
     InstanceNormalization,
     LayerNormalization,
     RMSNormalization,
@@ -173,6 +174,7 @@ __all__ = [
     "GlobalPool",
     "Greater",
     "GreaterOrEqual",
+    "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
     "Identity",
@@ -278,6 +280,7 @@ TYPED: Mapping[str, type[Op]] = MappingProxyType(
             GlobalMaxPool,
             Greater,
             GreaterOrEqual,
+            GroupNormalization,
             HardSigmoid,
             HardSwish,
             Identity,

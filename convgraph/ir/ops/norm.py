@@ -52,6 +52,30 @@ class InstanceNormalization(Op):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupNormalization(Op):
+    """scale * (x - mean) / sqrt(var + epsilon) + bias with each sample's statistics of groups of channels.
+
+    x (N, C, *spatial), scale and bias (C,). ``num_groups`` are as large as each other. ``stash_type`` is the
+    element type that the statistics are computed in.
+    """
+
+    num_groups: int
+    epsilon: float = 1e-5
+    stash_type: DataType = DataType.FLOAT
+
+    def infer(self, x: TensorType, scale: TensorType, bias: TensorType) -> TensorType:
+        """The type of x."""
+        channels = x.dim(1)
+        whole = self.num_groups > 0 and not (isinstance(channels, int) and channels % self.num_groups)
+        require(whole, "GroupNormalization", found=f"{self.num_groups} groups of {x}", expected="equal ones")
+        for role, operand in (("scale", scale), ("bias", bias)):
+            fits = TensorType(operand.dtype, shape=(channels,)).admits(operand)
+            found = f"{role} {operand} for x {x}"
+            require(fits, "GroupNormalization", found=found, expected=f"[{channels}]")
+        return x.with_shape(x.shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrailingNormalization(Op):
     """A normalisation over the elements of all axes from ``axis`` on; its parameters broadcast to x.
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from convgraph.ir.ops import (
     BatchNormalization,
+    GroupNormalization,
     InstanceNormalization,
     LayerNormalization,
     Op,
@@ -44,6 +45,14 @@ def _instance_norm(op: InstanceNormalization, x: Array, scale: Array, bias: Arra
     return np.asarray(scaled + per_channel(bias, rank=x.ndim))
 
 
+def _group_norm(op: GroupNormalization, x: Array, scale: Array, bias: Array) -> Array:
+    grouped = x.reshape(len(x), op.num_groups, -1)
+    centred = grouped - grouped.mean(axis=2, keepdims=True)
+    deviation = np.sqrt(grouped.var(axis=2, keepdims=True) + op.epsilon)
+    scaled = per_channel(scale, rank=x.ndim) * (centred / deviation).reshape(x.shape)
+    return np.asarray(scaled + per_channel(bias, rank=x.ndim))
+
+
 def _layer_norm(
     op: LayerNormalization, x: Array, scale: Array, bias: Array | None = None
 ) -> tuple[Array, Array, Array]:
@@ -61,6 +70,7 @@ def _rms_norm(op: RMSNormalization, x: Array, scale: Array) -> Array:
 
 MEANINGS: Mapping[type[Op], Callable[..., Array | tuple[Array, ...]]] = {
     BatchNormalization: _batch_norm,
+    GroupNormalization: _group_norm,
     InstanceNormalization: _instance_norm,
     LayerNormalization: _layer_norm,
     RMSNormalization: _rms_norm,

@@ -144,6 +144,24 @@ def scaled(b: GraphBuilder, x: Value) -> Value:
     return conv(b, b.add(Add(), conv(b, y, activation=Relu()), reals(1, WIDE, 1, 1)))
 
 
+def activated_after_scaling(activation: Activation, *extra: Array) -> Net:
+    """An activation after constants that only blocks make a convolution of."""
+
+    def net(b: GraphBuilder, x: Value) -> Value:
+        y = b.add(Relu(), b.add(Add(), x := conv(b, x), conv(b, x)))
+        y = conv(b, b.add(activation, b.add(Mul(), y, reals(1, WIDE, 1, 1)), *extra))
+        return conv(b, b.add(activation, normalised(b, b.add(Relu(), b.add(Add(), y, x))), *extra))
+
+    return net
+
+
+def added_after_scaling(b: GraphBuilder, x: Value) -> Value:
+    """What is added to constants times a value, which is normalised again."""
+    y = conv(b, x, activation=Relu())
+    z = b.add(Relu(), b.add(Add(), b.add(Mul(), y, reals(WIDE, 1, 1)), conv(b, y, activation=Tanh())))
+    return conv(b, normalised(b, b.add(Mul(), z, reals(WIDE, 1, 1))))
+
+
 def arithmetic(b: GraphBuilder, x: Value) -> Value:
     y, z = conv(b, x), conv(b, x, activation=Sigmoid())
     together = b.add(Sum(), y, z, b.add(Mul(), y, z))
@@ -195,6 +213,11 @@ NETS: dict[str, Net] = {
         f"activation {type(a).__name__}": between(a)
         for a in (Relu(), LeakyRelu(), Sigmoid(), Tanh(), HardSigmoid(), HardSwish(), Swish(), Gelu(), Elu())
     },
+    **{
+        f"{type(a).__name__} after scaling": activated_after_scaling(a)
+        for a in (Relu(), LeakyRelu(), Sigmoid(), HardSigmoid(), HardSwish(), Gelu(), Elu())
+    },
+    "Clip after scaling": activated_after_scaling(Clip(), np.array(0, np.float32), np.array(6, np.float32)),
     "activation Clip": between(Clip(), np.array(0, np.float32), np.array(6, np.float32)),
     "resized nearest": resized(coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
     "resized nearest at half pixels": resized(),
@@ -204,6 +227,7 @@ NETS: dict[str, Net] = {
     **{
         net.__name__: net
         for net in (
+            added_after_scaling,
             arithmetic,
             channels_last,
             classified,

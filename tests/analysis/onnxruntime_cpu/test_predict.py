@@ -14,7 +14,7 @@ from convgraph.compiler.calibration.calibrate import measured
 from convgraph.importers.demo import demo_names
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Add, Conv, MaxPool, Relu, Sigmoid, Softmax
+from convgraph.ir.ops import Add, BatchNormalization, Conv, MaxPool, Mul, Op, Relu, Sigmoid, Softmax
 from convgraph.ir.tensor import Array
 
 Layer = Callable[[GraphBuilder, Value], Value]
@@ -70,6 +70,28 @@ def test_every_node_has_a_time_and_the_graph_their_sum(name: str) -> None:
     assert all(math.isfinite(time) and time >= 0 for time in spent.values())
     assert seconds(graph, committed()) == pytest.approx(math.fsum(spent.values()))
     assert 0 < seconds(graph, committed()) < 10
+
+
+def after_blocks(op: Op, *numbers: Array) -> Graph:
+    """Something done to blocks of channels, a Relu of that, and a convolution."""
+
+    def layer(builder: GraphBuilder, x: Value) -> Value:
+        y = block(builder, x)
+        y = builder.add(Relu(), builder.add(op, y, *numbers))
+        return builder.add(Conv.of(2), y, weight(32, 32, 1, 1))
+
+    return graph_of(layer)
+
+
+def test_constants_beside_blocks_take_as_long_as_the_convolution_that_is_made_of_them() -> None:
+    ones, many = np.ones(32, np.float32), weight(32, 1, 1)
+    spelled = (
+        after_blocks(Mul(), many),
+        after_blocks(BatchNormalization(), ones, ones, ones, ones),
+        after_blocks(Conv.of(2, group=32), many[:, None]),
+    )
+    times = [seconds(graph, committed()) for graph in spelled]
+    assert times == pytest.approx([times[0]] * 3, rel=1e-6)
 
 
 def test_branches_apart_take_the_sum_of_what_they_take_alone() -> None:
