@@ -49,7 +49,8 @@ class Factors(NamedTuple):
     def bound(self) -> Array:
         """What numbers add up, without signs: the most in each one's row, or column where that is less."""
         made: Array = (np.abs(self.left) @ np.abs(self.core)) @ np.abs(self.right)
-        return np.minimum(made.max(axis=-1, keepdims=True), made.max(axis=-2, keepdims=True))
+        most: Array = np.minimum(made.max(axis=-1, keepdims=True), made.max(axis=-2, keepdims=True))
+        return most
 
     @property
     def size(self) -> int:
