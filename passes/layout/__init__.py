@@ -5,7 +5,8 @@ What was measured not to pay with onnxruntime 1.32 (one thread, 8 channels a blo
 * BatchNormalization of N × C, as a reshaped one (0.87 to 0.97 times as fast) or as a product and a sum (0.7
   to 1.1 times; N from 1 to 64, C from 512 to 4096);
 * HardSigmoid after a sum in a convolution of its own (0.98 to 1.00 times): it runs on blocks as it is;
-* products of channels with a number for each on the other side: either side runs on blocks.
+* products of channels with a number for each on the other side: either side runs on blocks;
+* sums of an image and a number for each channel that is computed in blocks: they run on blocks, too.
 """
 
 from convgraph.passes.layout.append_channels_to_conv import AppendChannelsToConv
