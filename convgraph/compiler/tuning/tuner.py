@@ -2,8 +2,9 @@
 
 For each place where a target's price decides, the region is cut out, as it is and as it would be, and both
 are run in onnxruntime in turns, on as many threads as the model will have. Places alike are measured once.
-What is predicted to take next to no part of the model's time, or to take several times as long when
-rewritten, is left to the prediction, and so is everything once the budget is spent. At the end the models
+The budget is for what takes the most time: what would take more of it than its part of the model's time, a
+few times over as there may be several ways, is left to the prediction, as is what is predicted to take twice
+as long when rewritten, and everything once the budget is spent. At the end the models
 that came of it, and the original, are run against each other: the fastest is the result.
 
 A model that was tuned before is not measured again: what it was made of is known, and where it was not, the
@@ -36,7 +37,7 @@ from convgraph.passes import Pipeline
 _ORIGINAL = "original"  # the level that does nothing but what has to be done
 _BEFORE, _AFTER = "before", "after"
 BUDGET = 60.0  # seconds
-_SMALL = 0.002  # of the predicted time of the whole: less is not worth measuring
+_WAYS = 4.0  # times its part of the budget, as of the model's time: more is not worth a measurement
 _HOPELESS = 2.0  # times as long, as predicted
 _REGION = 0.4  # seconds for the runs of two regions, at least
 _ROUNDS = 8  # of both, where these take longer
@@ -78,9 +79,10 @@ class Tuner:
         if self.is_closed or self.spent >= self.budget:
             return None
         was, now = (self.predicting.price(graph)[0] for graph in (before, after))
-        if was < _SMALL * self.whole or now > _HOPELESS * was:
+        seconds = max(_REGION, _ROUNDS * (was + now))
+        if seconds * self.whole > _WAYS * self.budget * was or now > _HOPELESS * was:
             return None
-        found = self._timed(before, after, seconds=max(_REGION, _ROUNDS * (was + now)))
+        found = self._timed(before, after, seconds=seconds)
         self.kept.add("pairs", name, found)
         return (found[0], found[1]) if found else None
 

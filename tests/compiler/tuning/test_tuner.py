@@ -108,6 +108,13 @@ def test_what_is_not_measured_is_predicted(
     assert not asked
 
 
+def test_the_budget_is_for_what_takes_the_most_time(asked: list[tuple[str, ...]], kept: Kept) -> None:
+    part = OnnxruntimeCpu().price(LONG)[0]
+    for budget, measured in ((1.0, 0), (100.0, 1)):  # a hundredth of the time, to be run for 0.4 seconds
+        Tuner(kept=kept, threads=1, budget=budget, whole=100 * part)(LONG, SHORT)
+        assert len(asked) == measured
+
+
 def test_what_is_predicted_to_take_far_longer_is_not_measured(
     asked: list[tuple[str, ...]], kept: Kept
 ) -> None:
