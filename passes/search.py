@@ -182,14 +182,16 @@ class Search:
     def _rivals(self, graph: Graph, step: Step) -> Iterator[Step]:
         """The other priced rewrites that only their price may speak against and that replace a same node.
 
-        None where very many are replaced, or the same ones by the same rewrite, found at another node.
+        None where very many are replaced, or the same ones by the same rewrite, found at another node; nor
+        where another target judges: prices are compared.
         """
         wanted = step.replaced(graph) if isinstance(step.rewrite, PricedRewrite) else set()
         if len(wanted) > CROWD:
             return
         for node in sorted(surroundings(graph, wanted, steps=1), key=lambda n: (graph.info(n).order, n)):
             for rewrite in self._priced_at(graph.op(node)):
-                if node == step.node and rewrite == step.rewrite:
+                itself = node == step.node and rewrite == step.rewrite
+                if itself or rewrite.judge.name != _judge(step).name:
                     continue
                 rival = Step(rewrite, node, None).again(graph)
                 if rival is None or not self._allows(rival):

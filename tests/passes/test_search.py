@@ -153,6 +153,22 @@ def test_of_two_that_want_the_same_node_the_cheaper_one_applies() -> None:
     assert run(chain(Abs, Neg, Relu), [early, dear])[0] == ["Exp", "Relu"]
 
 
+def test_what_another_target_judges_is_no_rival() -> None:
+    """Its prices are in other units, and may be of another length."""
+
+    class Thrifty(Tariff):
+        name: ClassVar[str] = "thrifty"
+        nothing: ClassVar[Price] = (0.0, 0.0)
+
+        def prices(self, graph: Graph) -> Prices:
+            """Twice the same."""
+            return {node: (price, price) for node, (price,) in super().prices(graph).items()}
+
+    early = respell((Abs, Neg), (Exp,), target=Tariff(Exp=8, Sin=3))
+    late = respell((Neg, Relu), (Sin,), target=Thrifty(Exp=8, Sin=3))
+    assert run(chain(Abs, Neg, Relu), [early, late])[0] == ["Exp", "Relu"]
+
+
 def test_where_none_is_better_by_the_margin_the_first_stays() -> None:
     target = Tariff(Exp=5, Sin=4.9)
     rewrites = [respell((Abs,), (Exp,), target=target), respell((Abs,), (Sin,), target=target)]
