@@ -106,6 +106,11 @@ class Tuner:
         old, ratio = found.median(_BEFORE), found.ratio(_BEFORE, _AFTER)
         return [old, old / min(max(1.0, ratio.low), ratio.high)]
 
+    def compared(self, models: Mapping[str, Graph]) -> Latencies:
+        """Whole models, timed in turns: as often as regions are, as far as another budget goes."""
+        runs = _ROUNDS * sum(self.predicting.price(model)[0] for model in models.values())
+        return _turns(models, threads=self.threads, seconds=max(_WHOLE, min(self.budget, runs)))
+
 
 def fastest(graph: Graph, pipelines: Mapping[str, Pipeline], *, tuner: Tuner) -> Choice:
     """Which of the pipelines to take, the first of which measures by ``tuner``; as known, or measured now.
@@ -122,7 +127,7 @@ def fastest(graph: Graph, pipelines: Mapping[str, Pipeline], *, tuner: Tuner) ->
     tuner.whole = tuner.predicting.price(graph)[0]
     made = dict(_made(graph, pipelines))
     tuner.is_closed = True
-    found = _turns({_BEFORE: graph, **made}, threads=tuner.threads, seconds=max(_WHOLE, tuner.budget / 10))
+    found = tuner.compared({_BEFORE: graph, **made})
     names = {level: level if pipeline.steps else _BEFORE for level, pipeline in pipelines.items()}
     ratios = {level: found.ratio(_BEFORE, name) for level, name in names.items() if name in found.rounds}
     gains = {level: ratio.median for level, ratio in ratios.items()}
