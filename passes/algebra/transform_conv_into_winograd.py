@@ -3,9 +3,9 @@
     conv(x, W, b)  ->  Aᵀ[(G W Gᵀ) ⊙ (Bᵀ d B)] A + b        for each tile d of x, m × m outputs at a time
 
 An r×r kernel meets a tile of n × n pixels, n = m + r − 1, at n² points instead of r²·m² times
-(``convgraph.passes.algebra.cook_toom``): with 3×3, 64 multiplications instead of 324 for m = 6, 36 instead
-of 144 for m = 4; with 5×5, 64 instead of 400; for each pair of channels. What turns tiles there and back
-grows with the number of channels alone. Or along one axis, 18 instead of 36 for m = 4, with half as much to
+(``convgraph.passes.algebra.cook_toom``): with 3×3, 36 multiplications instead of 144 for m = 4, 16 instead
+of 36 for m = 2; with 5×5, 64 instead of 400; for each pair of channels. What turns tiles there and back
+grows with the number of channels alone. Or along one axis, 24 instead of 54 for m = 6, with half as much to
 turn: the way of kernels that have one axis only. Kernels of 7 taps and more fall into blocks of 4
 (``convgraph.passes.algebra.tiles``), 14 multiplications instead of 28 along an axis, 21 instead of 44 of 11
 taps. It is spelled so that as much as possible stays in the blocked layout of convolutions:
@@ -41,7 +41,7 @@ import numpy as np
 from convgraph.analysis.target import Price
 from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
-from convgraph.ir.ops import Concat, Conv, MatMul, Op, Pad, Reshape, Transpose
+from convgraph.ir.ops import Concat, Conv, Expand, MatMul, Op, Pad, Reshape, Transpose
 from convgraph.ir.tensor import Array, DataType, Tensor
 from convgraph.passes.algebra.constant_weight import (
     TakesWeightsApart,
@@ -203,7 +203,6 @@ def _turned_there(edit: Edit, x: Value, axes: Sequence[Axis], *, channels: int, 
 
 def _along(edit: Edit, x: Value, axis: Axis, *, number: int, channels: int, stored: bool) -> Value:
     """Bᵀ along one axis: a convolution for each of its rows, of each channel by itself."""
-    ones = edit.constant(np.ones((channels, 1), dtype=_dtype(edit, x)), name="ones")
     made = []
     for row in axis.matrices.tile:
         read = _read(row, axis)
@@ -212,10 +211,19 @@ def _along(edit: Edit, x: Value, axis: Axis, *, number: int, channels: int, stor
         sizes["strides"][number], sizes["dilations"][number] = axis.step, read.step
         kernel = [1, 1]
         kernel[number] = len(read)
-        taps = edit.constant(row[None, read].astype(_dtype(edit, x)), name="points")
-        weight = _spelled(edit, ones, taps, (channels, 1, *kernel), stored=stored)
+        taps = row[read].reshape(1, 1, *kernel).astype(_dtype(edit, x))
+        weight = _for_each_channel(edit, taps, channels=channels, stored=stored)
         made.append(edit.add(Conv.of(2, pads=pads, group=channels, **sizes), x, weight))
     return edit.add(Concat(axis=1), *made)
+
+
+def _for_each_channel(edit: Edit, taps: Array, *, channels: int, stored: bool) -> Value:
+    """The same taps (1, 1, *kernel) for each channel, repeated when the model is loaded unless stored."""
+    shape = (channels, *taps.shape[1:])
+    if stored:
+        return edit.constant(np.broadcast_to(taps, shape).copy(), name="points")
+    sizes = edit.constant(np.asarray(shape, dtype=np.int64), name="sizes")
+    return edit.add(Expand(), edit.constant(taps, name="points"), sizes)
 
 
 def _read(row: Array, axis: Axis) -> range:

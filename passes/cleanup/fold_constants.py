@@ -21,6 +21,7 @@ from convgraph.ir.ops import (
     Add,
     Constant,
     Convolution,
+    Expand,
     Input,
     MatMul,
     Mul,
@@ -38,7 +39,8 @@ from convgraph.passes.cleanup.repeatable import is_repeatable
 from convgraph.passes.rewrite import Rewrite, requirement
 
 _MOST_SUMS = 1 << 14  # elements of a matrix that says what is added up (``sum_kernels_at_load``)
-_WORTH = 1 << 10  # bytes: what is less is not worth an operation
+_WORTH = 1 << 10  # bytes: what is less is not worth an operation, and those that bring it into shape
+_WORTH_ONE = 1 << 8  # the same of a single operation
 
 
 class Runtime(Protocol):
@@ -97,17 +99,18 @@ class FoldConstants(Rewrite[Computable]):
 
     @requirement
     def expansions_stay(self, graph: Graph, m: Computable) -> bool:
-        """It is no product of few numbers that makes weights of convolutions, or a map that is added."""
+        """It does not spell weights of convolutions, or a map that is added, with few numbers."""
         op, made = graph.op(m.node), m.results[0]
         expands = isinstance(op, MatMul) and _expands(*m.tensors)
-        if expands or (isinstance(op, Mul) and _spreads(*m.tensors)):
+        if expands or isinstance(op, Expand) or (isinstance(op, Mul) and _spreads(*m.tensors)):
             makes = _makes_weights(graph, made)
         elif isinstance(op, Pad):
             makes = _makes_taps(graph, made)
         else:
             return not isinstance(op, MatMul) or not _makes_map(graph, m.node)
         given = sum(tensor.nbytes for tensor in m.tensors if tensor is not None)
-        return not makes or (graph.type(made).nbytes or 0) - given < _WORTH
+        worth = _WORTH_ONE if isinstance(op, Expand) else _WORTH
+        return not makes or (graph.type(made).nbytes or 0) - given < worth
 
     @requirement
     def its_meaning_is_known(self, graph: Graph, m: Computable) -> bool:

@@ -21,7 +21,7 @@ from convgraph.ir.ops import BatchNormalization, Convolution
 from convgraph.numerics.session import run_model
 
 FOLDER = Path(onnx.backend.test.__file__).parent / "data" / "light"
-MORE = 200  # bytes for each operation more, where many in the place of one are faster
+LARGER = 1.0002  # of many operations in the place of one where that is faster
 MODELS = sorted(path.stem for path in FOLDER.glob("light_*.onnx"))
 
 
@@ -101,7 +101,6 @@ def test_backend_models(name: str) -> None:
     for output, again in zip(reference.values(), run_model(same.proto, feeds).values(), strict=True):
         assert output.tobytes() == again.tobytes()
     assert not optimize(result.proto, verify=False).changed
-    more = max(0, len(result.proto.graph.node) - len(model.graph.node))
-    assert len(serialised(result.proto)) <= len(serialised(model)) + MORE * more
+    assert len(serialised(result.proto)) <= LARGER * len(serialised(model))
     direct = optimize(model, skip=["transform-conv-into-winograd"], verify=False)
     assert len(serialised(direct.proto)) <= len(serialised(model))

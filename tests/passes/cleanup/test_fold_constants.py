@@ -152,7 +152,18 @@ def filled(draw: Draw, *, points: int = 6, elsewhere: bool = False) -> Graph:
     return b.build()
 
 
+def repeated(draw: Draw, *, channels: int) -> Graph:
+    """A convolution of each of so many channels by itself, all of the same taps."""
+    b = GraphBuilder("g", opset=17)
+    x = b.input("x", shape=("N", channels, 9, 9))
+    taps = b.constant(draw.weight(1, 1, 3, 1))
+    weight = b.add(Expand(), taps, b.constant(np.array([channels, 1, 3, 1])))
+    b.output(b.add(Conv.of(2, group=channels), x, weight), name="y")
+    return b.build()
+
+
 EXAMPLES = {
+    "the same taps for a few channels": lambda draw: repeated(draw, channels=16),
     "a weight of low rank": lambda draw: kernel(draw, left=(32, 3), columns=4),
     "a small outer product": lambda draw: kernel(draw, left=(5, 1), columns=8),
     "sum": lambda draw: of_constants(Add(), draw.weight(3, 1, 1), draw.weight(1, 3, 1, 1)),
@@ -173,6 +184,7 @@ NEAR_MISSES = {
         lambda draw: kernel(draw, left=(16, 9), columns=64),
         lambda draw: kernel(draw, left=(36, 9), columns=32),
         filled,
+        lambda draw: repeated(draw, channels=32),
     ],
     "its_meaning_is_known": [custom],
     "the_model_grows_within_the_limit": [bomb],
