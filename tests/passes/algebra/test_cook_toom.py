@@ -38,7 +38,7 @@ def test_it_is_a_convolution(outputs: int, taps: int, stride: int) -> None:
     numbers = matrices(outputs, taps=taps, stride=stride)
     kernel, tile = rng.normal(size=(taps, taps)), rng.normal(size=(stride * (outputs - 1) + taps,) * 2)
     want = direct(kernel, tile, outputs=outputs, stride=stride)
-    np.testing.assert_allclose(convolved(numbers, kernel, tile), want, atol=1e-12)
+    np.testing.assert_allclose(convolved(numbers, kernel, tile), want, atol=1e-13)
     assert len(numbers.kernel) == points(outputs, taps=taps, stride=stride)
 
 

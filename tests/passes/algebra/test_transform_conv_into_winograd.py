@@ -17,6 +17,7 @@ from convgraph.compiler.optimize import optimize
 from convgraph.compiler.selection import select
 from convgraph.exporters.onnx_model import to_onnx
 from convgraph.ir.build import GraphBuilder
+from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Conv, LeakyRelu
 from convgraph.numerics.evaluate import evaluate
 from convgraph.passes import EXACT, Pipeline
@@ -25,8 +26,8 @@ from convgraph.passes.algebra.transform_conv_into_winograd import TransformConvI
 
 ONE = OnnxruntimeCpu(threads=1)
 OPTIONS = {"target": ONE}
-BOUND = 2.0**-17
-"""Of an output's largest value: what it rounds more than a convolution does, most of all for 5×5."""
+BOUND = 2.0**-18
+"""Of an output's largest value: what it rounds more than a convolution does."""
 
 
 def drawn(*shape: int, scale: float = 1.0) -> Weight:
@@ -124,7 +125,8 @@ def test_images_of_any_size_and_padding(
     draw, op = Draw(dyadic=False), square(pads=pads, strides=strides)
     graph = convolved(op, drawn(3, 5, *kernel), spatial=spatial)(draw)
     feed = {"x": draw.rng.normal(size=(2, 5, *spatial)).astype(np.float32)}
-    for run, bound in ((evaluate, 4e-6), (in_onnxruntime, 2e-5)):
+    most = (1e-6, 1e-5) if max(kernel) == 3 and max(strides) == 1 else (4e-6, 2e-5)
+    for run, bound in zip((evaluate, in_onnxruntime), most, strict=True):
         want = run(graph, feed)["y"]
         for tile in both_ways(kernel, strides):
             got = run(forced(TransformConvIntoWinograd(tile=tile), graph), feed)["y"]
@@ -146,26 +148,36 @@ def test_the_error_stays_far_below_what_is_allowed(kernel: tuple[int, int], stri
 @pytest.mark.parametrize(
     ("kernel", "stride", "tile", "multiplied"),
     [
-        ((3, 3), 1, (2, 2), 16 / 36),
-        ((3, 3), 1, (4, 4), 36 / 144),
-        ((3, 3), 1, (4, 1), 18 / 36),
-        ((5, 5), 1, (4, 4), 64 / 400),
-        ((1, 7), 1, (1, 4), 14 / 28),
-        ((7, 7), 1, (4, 4), 14 * 14 / 28**2),
-        ((1, 11), 1, (1, 4), 21 / 44),
-        ((5, 5), 2, (4, 4), 121 / 400),
+        ((3, 3), 1, (2, 2), (16, 36)),
+        ((3, 3), 1, (4, 4), (36, 144)),
+        ((3, 3), 1, (4, 1), (18, 36)),
+        ((5, 5), 1, (4, 4), (64, 400)),
+        ((1, 7), 1, (1, 4), (14, 28)),
+        ((7, 7), 1, (4, 4), (14 * 14, 28**2)),
+        ((1, 11), 1, (1, 4), (21, 44)),
+        ((5, 5), 2, (4, 4), (121, 400)),
     ],
 )
 def test_as_many_multiplications_as_points(
-    kernel: tuple[int, int], stride: int, tile: Tile, multiplied: float
+    kernel: tuple[int, int], stride: int, tile: Tile, multiplied: tuple[int, int]
 ) -> None:
     pads = tuple(taps // 2 for taps in kernel)
     op = square(pads=(*pads, *pads), strides=stride)
     graph = convolved(op, drawn(64, 64, *kernel), spatial=(32, 32), batch=1)(Draw(dyadic=False))
     after = forced(TransformConvIntoWinograd(tile=tile), graph)
-    convs = [node for node in after.compute_nodes() if isinstance(after.op(node), Conv)]
-    most = max(node_cost(after, node).macs for node in convs)
-    assert most == pytest.approx(multiplied * graph_cost(graph).macs)
+    points = [
+        n for n in after.compute_nodes() if isinstance(after.op(n), Conv) and not _is_depthwise(after, n)
+    ]
+    (node,) = points
+    assert node_cost(after, node).macs * multiplied[1] == graph_cost(graph).macs * multiplied[0]
+
+
+def _is_depthwise(graph: Graph, conv: int) -> bool:
+    """Whether it convolves each channel by itself, as what turns tiles does."""
+    op, weight = graph.op(conv), graph.operand(conv, 1)
+    assert isinstance(op, Conv)
+    assert weight is not None
+    return op.group == graph.type(weight).dim(0)
 
 
 def test_what_lies_outside_a_row_of_the_transform_is_not_read() -> None:
