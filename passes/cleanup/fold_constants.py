@@ -19,6 +19,7 @@ from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import (
     Add,
+    Concat,
     Constant,
     Convolution,
     Expand,
@@ -102,8 +103,10 @@ class FoldConstants(Rewrite[Computable]):
         """It does not spell weights of convolutions, or a map that is added, with few numbers."""
         op, made = graph.op(m.node), m.results[0]
         expands = isinstance(op, MatMul) and _expands(*m.tensors)
-        if expands or isinstance(op, Expand) or (isinstance(op, Mul) and _spreads(*m.tensors)):
+        if expands or (isinstance(op, Mul) and _spreads(*m.tensors)):
             makes = _makes_weights(graph, made)
+        elif isinstance(op, Expand):
+            makes = _turns_tiles(graph, made)
         elif isinstance(op, Pad):
             makes = _makes_taps(graph, made)
         else:
@@ -190,6 +193,20 @@ def _makes_weights(graph: Graph, value: Value) -> bool:
         return False
     own = [use for use in uses if use.node not in inner]
     return all(use.slot in (1, 2) and isinstance(graph.op(use.node), Convolution) for use in own)
+
+
+def _turns_tiles(graph: Graph, value: Value) -> bool:
+    """Whether a constant is a weight of convolutions that are put side by side, and nothing else.
+
+    So ``transform_conv_into_winograd`` spells them; of other weights more is known once they are folded.
+    """
+    uses = graph.readers(value)
+    if graph.is_output(value) or not all(
+        use.slot == 1 and isinstance(graph.op(use.node), Convolution) for use in uses
+    ):
+        return False
+    further = [reader for use in uses for reader in graph.readers(Value(use.node, 0))]
+    return bool(further) and all(isinstance(graph.op(reader.node), Concat) for reader in further)
 
 
 def _makes_taps(graph: Graph, value: Value) -> bool:

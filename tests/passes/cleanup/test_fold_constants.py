@@ -9,7 +9,7 @@ from convgraph.compiler.runtime import NodeRuntime
 from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
-from convgraph.ir.ops import Add, Conv, Dropout, Exp, Expand, MatMul, Mul, Neg, Op, Pad, Reshape, Transpose
+from convgraph.ir.ops import Add, Concat, Conv, Dropout, Exp, Expand, MatMul, Mul, Neg, Op, Pad, Reshape, Transpose
 from convgraph.ir.tensor import Array
 from convgraph.passes import Pipeline
 from convgraph.passes.cleanup.fold_constants import FoldConstants
@@ -152,18 +152,31 @@ def filled(draw: Draw, *, points: int = 6, elsewhere: bool = False) -> Graph:
     return b.build()
 
 
-def repeated(draw: Draw, *, channels: int) -> Graph:
-    """A convolution of each of so many channels by itself, all of the same taps."""
+def repeated(draw: Draw, *, channels: int, beside: bool = True) -> Graph:
+    """Each of so many channels by itself, all by the same taps: its rows, beside themselves or not."""
     b = GraphBuilder("g", opset=17)
     x = b.input("x", shape=("N", channels, 9, 9))
     taps = b.constant(draw.weight(1, 1, 3, 1))
     weight = b.add(Expand(), taps, b.constant(np.array([channels, 1, 3, 1])))
-    b.output(b.add(Conv.of(2, group=channels), x, weight), name="y")
+    conv = Conv.of(2, group=channels, strides=(3, 1))
+    y = b.add(conv, x, weight)
+    b.output(b.add(Concat(axis=1), y, b.add(conv, x, weight)) if beside else y, name="y")
+    return b.build()
+
+
+def bias_of_zeros(draw: Draw) -> Graph:
+    """A bias that is one number for all filters, as exporters of functions that have a bias spell none."""
+    b = GraphBuilder("g", opset=17)
+    x = b.input("x", shape=("N", 3, 9, 9))
+    bias = b.add(Expand(), b.constant(np.zeros((), dtype=np.float32)), b.constant(np.array([128])))
+    b.output(b.add(Conv.of(2), x, b.constant(draw.weight(128, 3, 1, 1)), bias), name="y")
     return b.build()
 
 
 EXAMPLES = {
     "the same taps for a few channels": lambda draw: repeated(draw, channels=16),
+    "the same taps for each channel, of a filter": lambda draw: repeated(draw, channels=32, beside=False),
+    "the same number for each filter": bias_of_zeros,
     "a weight of low rank": lambda draw: kernel(draw, left=(32, 3), columns=4),
     "a small outer product": lambda draw: kernel(draw, left=(5, 1), columns=8),
     "sum": lambda draw: of_constants(Add(), draw.weight(3, 1, 1), draw.weight(1, 3, 1, 1)),
