@@ -9,7 +9,21 @@ from convgraph.compiler.runtime import NodeRuntime
 from convgraph.importers.onnx_model import from_onnx
 from convgraph.ir.build import GraphBuilder
 from convgraph.ir.graph import Graph
-from convgraph.ir.ops import Add, Concat, Conv, Dropout, Exp, Expand, MatMul, Mul, Neg, Op, Pad, Reshape, Transpose
+from convgraph.ir.ops import (
+    Add,
+    Concat,
+    Conv,
+    Dropout,
+    Exp,
+    Expand,
+    MatMul,
+    Mul,
+    Neg,
+    Op,
+    Pad,
+    Reshape,
+    Transpose,
+)
 from convgraph.ir.tensor import Array
 from convgraph.passes import Pipeline
 from convgraph.passes.cleanup.fold_constants import FoldConstants
