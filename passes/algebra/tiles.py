@@ -25,7 +25,7 @@ Tile = tuple[int, int]
 
 _MOST_POINTS = max(POINTS)
 _OUTPUTS = (6, 4, 2)  # at a time: the more, the fewer multiplications, and the more roundings
-_MOST_ALONG_BOTH = 4  # outputs: 6 × 6 round three times as much, and are hardly faster
+_MOST_COLUMNS = 4  # beside as many rows or more: 6 × 6 round more than 6 × 4, and are no faster
 _LEAST_TAPS = {1: 3, 2: 5}  # by stride, for which it pays to turn an axis
 
 
@@ -103,8 +103,8 @@ def tiles(kernel: Sequence[int], strides: Sequence[int]) -> tuple[Tile, ...]:
     """Those that are weighed against each other, for a kernel of so many taps and strides along each axis."""
     rows, columns = (_outputs(taps, stride) for taps, stride in zip(kernel, strides, strict=True))
     if rows and columns:
-        both = (m for m in rows if m in columns and m <= _MOST_ALONG_BOTH)
-        return (*((m, 1) for m in rows[:-1]), *((m, m) for m in both))
+        both = ((m, min(m, _MOST_COLUMNS)) for m in rows)
+        return (*((m, 1) for m in rows[:-1]), *((m, n) for m, n in both if n in columns))
     return (*((m, 1) for m in rows), *((1, m) for m in columns))
 
 

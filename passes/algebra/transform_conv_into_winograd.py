@@ -10,8 +10,8 @@ turn: the way of kernels that have one axis only. Kernels of 7 taps and more fal
 (``convgraph.passes.algebra.tiles``), 14 multiplications instead of 28 along an axis, 21 instead of 44 of 11
 taps. It is spelled so that as much as possible stays in the blocked layout of convolutions:
 
-* Bᵀ d B: a convolution of single channels along the rows for each point, with stride m, side by side in the
-  channels, then as many along the columns of all those;
+* Bᵀ d B: a convolution of single channels along the rows for each point, with stride m, and as many along the
+  columns, of all those side by side in the channels, or of each where they are large;
 * the products: one convolution in a group for each point, pointwise where both axes are turned and no kernel
   falls into blocks. Its weight is computed from the taps when the model is loaded, so that the file does not
   grow; or with ``store_transforms`` written as it is then. The bias is added here, where Aᵀ makes it b
@@ -59,6 +59,7 @@ from convgraph.passes.timed import TimedRewrite
 _ALONG_ONE, _ALONG_BOTH = 0.25, 0.35  # of the predicted time, for a gain on a single thread as measured
 _ALONG_ONE_OF_ANY, _ALONG_BOTH_OF_ANY = 0.36, 0.56  # for one on two threads, too
 _AXES = 2
+_APART = 2**20  # elements turned along one axis: more are not copied once again to turn them together
 _SCALES = 2.0**12  # from the least to the largest tap
 _PRECISE = (DataType.FLOAT, DataType.DOUBLE)
 
@@ -194,15 +195,24 @@ def _kernel(graph: Graph, conv: int) -> tuple[int, ...]:
 
 def _turned_there(edit: Edit, x: Value, axes: Sequence[Axis], *, channels: int, stored: bool) -> Value:
     """The tiles at their points: x (N, C, H, W) -> (N, points·C, tiles), numbered (column, row, channel)."""
+    images = [x]
     for number, axis in enumerate(axes):
         if axis.is_turned:
-            x = _along(edit, x, axis, number=number, channels=channels, stored=stored)
-            channels *= axis.points
-    return x
+            if len(images) * channels * axes[0].tiles * axis.size < _APART:
+                images, channels = [_side_by_side(edit, images)], len(images) * channels
+            ways = _ways(edit, x, axis, number=number, channels=channels, stored=stored)
+            images = [edit.add(conv, image, weight) for conv, weight in ways for image in images]
+    return _side_by_side(edit, images)
 
 
-def _along(edit: Edit, x: Value, axis: Axis, *, number: int, channels: int, stored: bool) -> Value:
-    """Bᵀ along one axis: a convolution for each of its rows, of each channel by itself."""
+def _side_by_side(edit: Edit, images: Sequence[Value]) -> Value:
+    return edit.add(Concat(axis=1), *images) if len(images) > 1 else images[0]
+
+
+def _ways(
+    edit: Edit, x: Value, axis: Axis, *, number: int, channels: int, stored: bool
+) -> list[tuple[Conv, Value]]:
+    """Bᵀ along one axis: for each of its rows a convolution of each channel by itself, and its weight."""
     made = []
     for row in axis.matrices.tile:
         read = _read(row, axis)
@@ -213,8 +223,8 @@ def _along(edit: Edit, x: Value, axis: Axis, *, number: int, channels: int, stor
         kernel[number] = len(read)
         taps = row[read].reshape(1, 1, *kernel).astype(_dtype(edit, x))
         weight = _for_each_channel(edit, taps, channels=channels, stored=stored)
-        made.append(edit.add(Conv.of(2, pads=pads, group=channels, **sizes), x, weight))
-    return edit.add(Concat(axis=1), *made)
+        made.append((Conv.of(2, pads=pads, group=channels, **sizes), weight))
+    return made
 
 
 def _for_each_channel(edit: Edit, taps: Array, *, channels: int, stored: bool) -> Value:
