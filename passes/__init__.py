@@ -43,6 +43,7 @@ from convgraph.passes.algebra.split_depthwise_separable import SplitDepthwiseSep
 from convgraph.passes.algebra.split_spatially_separable import SplitSpatiallySeparable
 from convgraph.passes.algebra.sum_kernels_at_load import SumKernelsAtLoad
 from convgraph.passes.algebra.transform_conv_into_winograd import TransformConvIntoWinograd
+from convgraph.passes.algebra.transform_conv_transpose_into_winograd import TransformConvTransposeIntoWinograd
 from convgraph.passes.approximate import (
     APPROXIMATE,
     SplitLowRankConv,
@@ -215,7 +216,7 @@ __all__ = [
     "SplitConvTransposeIntoResizeAndConv", "SplitDepthwiseSeparable", "SplitLowRankConv",
     "SplitNearlyBoxedConvTranspose", "SplitNearlyDepthwiseSeparable", "SplitNearlySpatiallySeparable",
     "SplitSpatiallySeparable", "SpreadFactorOverImage", "SumKernelsAtLoad", "Trace",
-    "TransformConvIntoWinograd", "requirement",
+    "TransformConvIntoWinograd", "TransformConvTransposeIntoWinograd", "requirement",
 ]
 # fmt: on
 
@@ -359,7 +360,7 @@ FUSION: tuple[AnyRewrite, ...] = (
 SETTLING: tuple[AnyRewrite, ...] = (MoveMonotoneAfterMaxPool(), SplitConvTransposeIntoPhases())
 """What pays only where fusing has left something."""
 
-TRANSFORMS: tuple[AnyRewrite, ...] = (TransformConvIntoWinograd(),)
+TRANSFORMS: tuple[AnyRewrite, ...] = (TransformConvIntoWinograd(), TransformConvTransposeIntoWinograd())
 """Other algorithms for what is left: last, because nothing takes them apart again."""
 
 STORED: tuple[AnyRewrite, ...] = (SumKernelsAtLoad(), MultiplyMapsAtLoad())

@@ -13,7 +13,7 @@ can always be told so; of more, the inner ones may be lost beside large ones, an
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import groupby, product
 from typing import ClassVar, NamedTuple
@@ -25,7 +25,7 @@ from convgraph.ir.edit import Edit
 from convgraph.ir.graph import Graph, Value
 from convgraph.ir.ops import Conv, ConvTranspose, MatMul, Op, Reshape, Split
 from convgraph.ir.tensor import Array, DataType, Tensor
-from convgraph.passes.algebra.constant_weight import convolution, weight_at, weight_tensor
+from convgraph.passes.algebra.constant_weight import convolution, seen_once, weight_at, weight_tensor
 from convgraph.passes.algebra.transposed import MOST_PARTS
 from convgraph.passes.rewrite import Measure, Rewrite, requirement
 
@@ -103,6 +103,7 @@ class SumKernelsAtLoad(Rewrite[SummedKernels]):
         "fold-scale-into-conv",
         "split-conv-transpose-into-phases",
         "transform-conv-into-winograd",
+        "transform-conv-transpose-into-winograd",
     )
     makes: ClassVar[tuple[type[Op], ...]] = (MatMul, Reshape, Split)
     measure: ClassVar[Measure] = staticmethod(parameters)
@@ -153,12 +154,36 @@ class SumKernelsAtLoad(Rewrite[SummedKernels]):
             edit.replace(value, edit.add(Reshape(), kernel, size))
 
 
+@seen_once
+def taps_moved(weight: Tensor, times: Sequence[int]) -> tuple[Array, Array] | None:
+    """The taps (…, …, taps) that a kernel is, moved over so many ones along each axis, and which it adds up.
+
+    The second is of zeros and ones: (elements, taps). None where it is no such kernel, or nothing is saved.
+    """
+    found = _over_ones(weight.shape[2:], times)
+    if found is None or found.taps == 1 or weight.dtype not in _PRECISE:
+        return None
+    kernel = weight.numpy()
+    if _of_kernels([kernel[:_SAMPLE, :_SAMPLE]], found) is None:
+        return None
+    taps = _of_kernels([kernel], found)
+    return None if taps is None else (taps, found.matrix)
+
+
 def _transposed(op: ConvTranspose, node: int, weight: Tensor) -> Iterator[SummedKernels]:
     """A kernel that is moved over as many ones as the stride."""
-    taps = [size - times + 1 for size, times in zip(weight.shape[2:], op.strides, strict=True)]
-    if max(op.strides) > 1 and min(taps) > 0:
-        sums = (_moved(k, times) for k, times in zip(taps, op.strides, strict=True))
-        yield SummedKernels(convs=(node,), axes=tuple((along,) for along in sums))
+    found = _over_ones(weight.shape[2:], op.strides)
+    if found is not None:
+        yield replace(found, convs=(node,))
+
+
+def _over_ones(sizes: Sequence[int], times: Sequence[int]) -> SummedKernels | None:
+    """A kernel of such sizes as one that is moved over so many ones along each axis."""
+    taps = [size - ones + 1 for size, ones in zip(sizes, times, strict=True)]
+    if max(times) == 1 or min(taps) < 1:
+        return None
+    sums = (_moved(k, ones) for k, ones in zip(taps, times, strict=True))
+    return SummedKernels(convs=(), axes=tuple((along,) for along in sums))
 
 
 def _moved(taps: int, times: int) -> Sums:
@@ -244,7 +269,11 @@ def _elements(graph: Graph, m: SummedKernels) -> list[Array]:
 
 def _taps(graph: Graph, m: SummedKernels, *, first: int | None = None) -> Array | None:
     """The taps (…, …, taps) that the elements of the ``first`` channels are sums of; None where of none."""
-    kernels = [array[:first, :first] for array in _elements(graph, m)]
+    return _of_kernels([array[:first, :first] for array in _elements(graph, m)], m)
+
+
+def _of_kernels(kernels: Sequence[Array], m: SummedKernels) -> Array | None:
+    """The same of kernels that are at hand."""
     taps = _solved([kernel.astype(np.float64) for kernel in kernels], m.axes)
     if taps is None:
         return None

@@ -16,7 +16,7 @@ import numpy as np
 
 from convgraph.errors import ConvgraphError
 from convgraph.ir.edit import Edit
-from convgraph.ir.graph import Graph, Value
+from convgraph.ir.graph import Graph, Use, Value
 from convgraph.ir.ops import (
     Add,
     Concat,
@@ -198,15 +198,28 @@ def _makes_weights(graph: Graph, value: Value) -> bool:
 def _turns_tiles(graph: Graph, value: Value) -> bool:
     """Whether a constant is a weight of convolutions that are put side by side, and nothing else.
 
-    So ``transform_conv_into_winograd`` spells them; of other weights more is known once they are folded.
+    So ``convgraph.passes.algebra.winograd`` spells them; of other weights more is known once they are folded.
     """
     uses = graph.readers(value)
-    if graph.is_output(value) or not all(
-        use.slot == 1 and isinstance(graph.op(use.node), Convolution) for use in uses
-    ):
+    if graph.is_output(value) or not all(_convolves(graph, use, slot=1) for use in uses):
         return False
-    further = [reader for use in uses for reader in graph.readers(Value(use.node, 0))]
-    return bool(further) and all(isinstance(graph.op(reader.node), Concat) for reader in further)
+    return all(_is_put_beside(graph, Value(use.node, 0), further=1) for use in uses)
+
+
+def _is_put_beside(graph: Graph, image: Value, *, further: int) -> bool:
+    """Whether an image is only put beside others, perhaps convolved once more before."""
+    uses = graph.readers(image)
+    ends = [use for use in uses if not isinstance(graph.op(use.node), Concat)]
+    if not uses or graph.is_output(image) or (ends and not further):
+        return False
+    return all(
+        _convolves(graph, use, slot=0) and _is_put_beside(graph, Value(use.node, 0), further=further - 1)
+        for use in ends
+    )
+
+
+def _convolves(graph: Graph, use: Use, *, slot: int) -> bool:
+    return use.slot == slot and isinstance(graph.op(use.node), Convolution)
 
 
 def _makes_taps(graph: Graph, value: Value) -> bool:
