@@ -95,7 +95,7 @@ class IntoWinograd(TakesWeightsApart[TiledConv], TimedRewrite[TiledConv]):
         """The new weights stay within the range of their element type."""
         largest, ways = _largest(_tensor(graph, m)), self.tiles(graph, m.conv)
         most = max(largest * _growth(self.axes(graph, m, tile)) for tile in ways)
-        return bool(most <= np.finfo(_tensor(graph, m).dtype.numpy).max)
+        return most <= float(np.finfo(_tensor(graph, m).dtype.numpy).max)
 
     def replaces(self, graph: Graph, match: TiledConv) -> tuple[int, ...]:
         """The convolution."""

@@ -58,22 +58,23 @@ class TransformConvTransposeIntoWinograd(IntoWinograd):
 
     def tiles(self, graph: Graph, conv: int) -> Sequence[Tile]:
         """Those for a kernel of two axes that every phase has as many taps of."""
-        kernel = kernel_of(graph, conv)
-        return enlarging_tiles(kernel, transposed(graph, conv).strides) if len(kernel) == _AXES else ()
+        kernel, outs = kernel_of(graph, conv), graph.type(Value(conv, 0)).shape or ()
+        if len(kernel) != _AXES or 0 in outs:
+            return ()
+        return enlarging_tiles(kernel, transposed(graph, conv).strides)
 
     @requirement
-    def no_more_is_cropped_than_a_kernel(self, graph: Graph, m: TiledConv) -> bool:
-        """Less is cropped at either end than the kernel is long, and an output is left."""
-        pads, outs = known_pads(graph, m.conv), graph.type(Value(m.conv, 0)).static_shape or (0,)
-        sizes = [*kernel_of(graph, m.conv)] * 2
-        return pads is not None and all(p < k for p, k in zip(pads, sizes, strict=True)) and min(outs) > 0
+    def less_is_cropped_than_a_kernel(self, graph: Graph, m: TiledConv) -> bool:
+        """Less is cropped at the begin than the kernel is long, as far as it is known."""
+        pads = known_pads(graph, m.conv) or ()
+        return all(pad < taps for pad, taps in zip(pads, kernel_of(graph, m.conv), strict=False))
 
     def axes(self, graph: Graph, match: TiledConv, tile: Tile) -> Sequence[Along]:
         """Sizes, taps, strides and pads of the transposed convolution."""
         pads, kernel = known_pads(graph, match.conv), kernel_of(graph, match.conv)
         assert pads is not None
-        outs = [size for size in (graph.type(Value(match.conv, 0)).shape or ())[2:] if isinstance(size, int)]
         strides, sizes = transposed(graph, match.conv).strides, image_of(graph, match.conv)
+        outs = [size for size in (graph.type(Value(match.conv, 0)).shape or ())[2:] if isinstance(size, int)]
         return [
             Enlarging(*axis) for axis in zip(sizes, outs, kernel, strides, pads[:_AXES], tile, strict=True)
         ]

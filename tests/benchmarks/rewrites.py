@@ -321,6 +321,9 @@ GRAPHS: Mapping[str, Typical] = {
         AveragePool.of([2, 2], strides=2), n.conv(n.image(64, 28), 64)
     ),
     "transform-conv-into-winograd": lambda n: n.conv(n.conv(n.image(256, 28), 256), 256),
+    "transform-conv-transpose-into-winograd": lambda n: n.conv(
+        n.add(ConvTranspose.of(2, strides=2, pads=1), n.image(256, 28), numbers(256, 128, 4, 4)), 64, 1
+    ),
     "spread-factor-over-image": lambda n: excited(n, n.conv(n.image(64, 28), 128)),
     "fuse-mean-into-global-average-pool": lambda n: n.conv(
         n.add(ReduceMean(), n.conv(n.image(64, 28), 256), ints([2, 3])), 64, 1

@@ -35,6 +35,7 @@ UNPROVEN = {
     "split-spatially-separable": "in float64 both are the same",
     "sum-kernels-at-load": "the rewrite does not apply",
     "transform-conv-into-winograd": "in float64 both are the same",
+    "transform-conv-transpose-into-winograd": "in float64 both are the same",
 }
 """Why there is no proof of these, in the proof's own words."""
 

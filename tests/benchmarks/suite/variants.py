@@ -16,6 +16,7 @@ import convgraph.passes
 ORIGINAL, EXACT = "original", "exact"
 SINGLE, DIRECT = "single", "direct"  # exact for one thread; exact without Winograd's convolutions
 TUNED, TUNED_TWO = "tuned", "tuned for two"  # by measurement, on one thread and on two
+WINOGRAD = ["transform-conv-into-winograd", "transform-conv-transpose-into-winograd"]
 MODELS = Path(__file__).parent / "models"
 
 MAKERS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
@@ -26,7 +27,7 @@ MAKERS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
         "clean": ("optimized", {"level": "clean"}),
         EXACT: ("optimized", {"level": "exact", "verify": True}),
         SINGLE: ("optimized", {"level": "exact", "threads": 1}),
-        DIRECT: ("optimized", {"level": "exact", "skip": ["transform-conv-into-winograd"]}),
+        DIRECT: ("optimized", {"level": "exact", "skip": WINOGRAD}),
         TUNED: ("optimized", {"level": "tune", "threads": 1}),
         TUNED_TWO: ("optimized", {"level": "tune", "threads": 2}),
     }

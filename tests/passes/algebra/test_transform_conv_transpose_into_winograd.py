@@ -43,21 +43,21 @@ def doubling(**options: int | tuple[int, ...]) -> ConvTranspose:
 
 
 EXAMPLES = {
-    "whole tiles": convolved(doubling(), drawn(64, 96, 4, 4), spatial=(20, 20)),
-    "parts of tiles": convolved(doubling(), drawn(64, 96, 4, 4), spatial=(21, 18)),
-    "no bias": convolved(doubling(), drawn(64, 96, 4, 4), bias=False, spatial=(20, 20)),
-    "no pads": convolved(doubling(pads=0), drawn(64, 96, 4, 4), spatial=(20, 20)),
-    "unequal pads": convolved(doubling(pads=(0, 2, 3, 1)), drawn(64, 96, 4, 4), spatial=(20, 22)),
+    "whole tiles": convolved(doubling(), drawn(128, 96, 4, 4), spatial=(20, 20)),
+    "parts of tiles": convolved(doubling(), drawn(128, 96, 4, 4), spatial=(21, 18)),
+    "no bias": convolved(doubling(), drawn(128, 96, 4, 4), bias=False, spatial=(20, 20)),
+    "no pads": convolved(doubling(pads=0), drawn(128, 96, 4, 4), spatial=(20, 20)),
+    "unequal pads": convolved(doubling(pads=(0, 2, 3, 1)), drawn(128, 96, 4, 4), spatial=(20, 22)),
     "more outputs": convolved(
-        replace(doubling(), output_padding=(1, 0)), drawn(64, 96, 4, 4), spatial=(20, 20)
+        replace(doubling(), output_padding=(1, 0)), drawn(128, 96, 4, 4), spatial=(20, 20)
     ),
     "6×6": convolved(doubling(pads=2), drawn(64, 64, 6, 6), spatial=(20, 20)),
     "4×6": convolved(doubling(pads=(1, 2, 1, 2)), drawn(64, 64, 4, 6), spatial=(20, 20)),
     "fused activation": convolved(
-        replace(doubling(), activation=LeakyRelu(alpha=0.25)), drawn(64, 96, 4, 4), spatial=(20, 20)
+        replace(doubling(), activation=LeakyRelu(alpha=0.25)), drawn(128, 96, 4, 4), spatial=(20, 20)
     ),
     "output shape": convolved(
-        replace(doubling(pads=0), output_shape=(41, 40)), drawn(64, 96, 4, 4), spatial=(20, 20)
+        replace(doubling(pads=0), output_shape=(41, 40)), drawn(128, 96, 4, 4), spatial=(20, 20)
     ),
 }
 
@@ -71,15 +71,15 @@ NEAR_MISSES = {
         convolved(doubling(), drawn(64, 64, 4, 4), spatial=("H", 20)),
     ],
     "the_taps_are_of_one_scale": [
-        convolved(doubling(), with_taps(2.0**30, 1.0, 1.0, 1.0), spatial=(20, 20)),
-        convolved(doubling(), with_taps(0.0, 0.0, 0.0, 0.0), spatial=(20, 20)),
+        convolved(doubling(), with_taps(2.0**30, 1.0, 1.0, 1.0), spatial=(1, 400)),
+        convolved(doubling(), with_taps(0.0, 0.0, 0.0, 0.0), spatial=(4, 4)),
     ],
     "the_new_weights_are_finite": [
         convolved(doubling(), drawn(64, 64, 4, 4, scale=1e38), spatial=(20, 20)),
     ],
-    "no_more_is_cropped_than_a_kernel": [
-        convolved(doubling(pads=(4, 0, 0, 0)), drawn(64, 64, 4, 4), spatial=(20, 20)),
-        convolved(doubling(pads=(0, 0, 0, 6)), drawn(64, 64, 6, 6), spatial=(20, 20)),
+    "less_is_cropped_than_a_kernel": [
+        convolved(doubling(pads=(5, 0, 0, 0)), drawn(128, 96, 4, 4), spatial=(20, 20)),
+        convolved(doubling(pads=(0, 6, 0, 0)), drawn(128, 96, 4, 4), spatial=(20, 20)),
     ],
     "it_is_cheaper_on_the_target": [
         convolved(doubling(), drawn(8, 8, 4, 4), spatial=(20, 20)),
