@@ -29,6 +29,7 @@ from convgraph.passes.fusion.after_convolution import is_finite
 from convgraph.passes.rewrite import Offer, requirement
 from convgraph.passes.timed import TimedRewrite
 
+_SMALL, _ROUGHER = 4, 0.03  # outputs of a tile; how much cheaper a larger one is, as predicted, to be taken
 _SCALES = 2.0**12  # from the least to the largest tap
 _PRECISE = (DataType.FLOAT, DataType.DOUBLE)
 
@@ -105,19 +106,23 @@ class IntoWinograd(TakesWeightsApart[TiledConv], TimedRewrite[TiledConv]):
         """What it would change, with the tiles that are cheapest."""
         if match.tile is not None:
             return super().offer(graph, match)
-        return max((self.offer(graph, one) for one in self._tiled(graph, match)), key=self._rank)
+        return self.offer(graph, self._cheapest(graph, match))
 
-    def _tiled(self, graph: Graph, match: TiledConv) -> list[TiledConv]:
-        """The match with each of the tiles."""
-        return [replace(match, tile=tile) for tile in self.tiles(graph, match.conv)]
+    def _cheapest(self, graph: Graph, match: TiledConv) -> TiledConv:
+        """The match with the best of the tiles."""
+        tiled = (replace(match, tile=tile) for tile in self.tiles(graph, match.conv))
+        return max(tiled, key=lambda one: self._rank(one, self.offer(graph, one)))
 
-    def _rank(self, offer: Offer) -> tuple[bool, Price]:
-        return self.pays(offer), offer.saving
+    def _rank(self, match: TiledConv, offer: Offer) -> tuple[bool, Price]:
+        """Whether it pays, and what it saves; of large tiles, which round more, a little less."""
+        is_large = match.tile is not None and min(match.tile) > 1 and max(match.tile) > _SMALL
+        seconds, *others = offer.saving
+        return self.pays(offer), (seconds - is_large * _ROUGHER * offer.after[0], *others)
 
     def apply(self, edit: Edit, m: TiledConv) -> None:
         """Put the tiles there, their products, and what they come to, in the convolution's place."""
         if m.tile is None:
-            m = max(self._tiled(edit.graph, m), key=lambda one: self._rank(self.offer(edit.graph, one)))
+            m = self._cheapest(edit.graph, m)
         op, (x, _, *rest) = convolution(edit.graph, m.conv), edit.graph.operands(m.conv)
         assert x is not None
         assert m.tile is not None
