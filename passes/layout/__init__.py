@@ -5,6 +5,8 @@ What was measured not to pay with onnxruntime 1.32 (one thread, 8 channels a blo
 * BatchNormalization of N × C, as a reshaped one (0.87 to 0.97 times as fast) or as a product and a sum (0.7
   to 1.1 times; N from 1 to 64, C from 512 to 4096);
 * HardSigmoid after a sum in a convolution of its own (0.98 to 1.00 times): it runs on blocks as it is;
+* SpaceToDepth as a transposition of rows and one of planes: 0.75 to 1.2 times with blocks of 2, 1.1 to 1.45
+  times with larger ones, which are rare (4 × 4 to 128 × 128 blocks, 1 to 256 channels);
 * products of channels with a number for each on the other side: either side runs on blocks;
 * sums of an image and a number for each channel that is computed in blocks: they run on blocks, too.
 """
@@ -16,6 +18,7 @@ from convgraph.passes.layout.lower_conv3d_to_conv2d import LowerConv3dToConv2d
 from convgraph.passes.layout.merge_groups_of_conv import MergeGroupsOfConv
 from convgraph.passes.layout.respell_activation_as_conv import RespellActivationAsConv
 from convgraph.passes.layout.respell_affine_as_conv import RespellAffineAsConv
+from convgraph.passes.layout.respell_depth_to_space import RespellDepthToSpace
 from convgraph.passes.layout.respell_enlarging_resize import RespellEnlargingResize
 from convgraph.passes.layout.respell_group_normalization import RespellGroupNormalization
 from convgraph.passes.layout.split_conv_along_concat import SplitConvAlongConcat
@@ -32,6 +35,7 @@ __all__ = [
     "MergeGroupsOfConv",
     "RespellActivationAsConv",
     "RespellAffineAsConv",
+    "RespellDepthToSpace",
     "RespellEnlargingResize",
     "RespellGroupNormalization",
     "SplitConvAlongConcat",
@@ -52,5 +56,6 @@ LAYOUT: tuple[AnyRewrite, ...] = (
     RespellActivationAsConv(),
     SplitConvAlongConcat(),
     RespellGroupNormalization(),
+    RespellDepthToSpace(),
 )
 """As much to compute, spelled in a way that a target is faster with: where its predicted time says so."""

@@ -38,6 +38,7 @@ from convgraph.ir.ops import (
     Concat,
     Conv,
     ConvTranspose,
+    DepthToSpace,
     Div,
     Gather,
     GlobalAveragePool,
@@ -346,6 +347,9 @@ GRAPHS: Mapping[str, Typical] = {
     ),
     "respell-group-normalization": lambda n: n.conv(
         n.add(Relu(), grouped(n, n.conv(n.image(64, 56), 64, 1))), 64, 1
+    ),
+    "respell-depth-to-space": lambda n: n.conv(
+        n.add(Relu(), n.add(DepthToSpace(blocksize=2, mode="CRD"), n.conv(n.image(64, 56), 64))), 64, 1
     ),
     "split-conv-along-concat": lambda n: n.conv(
         n.add(Concat(axis=1), n.conv(x := n.image(64, 56), 64, 1), n.conv(x, 12, 1)), 64, 1
