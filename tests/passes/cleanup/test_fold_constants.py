@@ -1,5 +1,7 @@
 """Tables for fold-constants."""
 
+from collections.abc import Callable
+
 import numpy as np
 import onnx
 import pytest
@@ -189,8 +191,6 @@ def bias_of_zeros(draw: Draw) -> Graph:
 
 EXAMPLES = {
     "the same taps for a few channels": lambda draw: repeated(draw, channels=16),
-    "the same taps for each channel, of a filter": lambda draw: repeated(draw, channels=32, beside=False),
-    "the same number for each filter": bias_of_zeros,
     "a weight of low rank": lambda draw: kernel(draw, left=(32, 3), columns=4),
     "a small outer product": lambda draw: kernel(draw, left=(5, 1), columns=8),
     "sum": lambda draw: of_constants(Add(), draw.weight(3, 1, 1), draw.weight(1, 3, 1, 1)),
@@ -238,3 +238,27 @@ def test_what_grows_by_little_is_multiplied_out() -> None:
     graph = kernel(Draw(dyadic=True), left=(32, 1), columns=8)
     _, trace = Pipeline([FoldConstants()]).run(graph)
     assert len(trace.applications) == 2
+
+
+@pytest.mark.parametrize(
+    "build", [bias_of_zeros, lambda draw: repeated(draw, channels=32, beside=False)], ids=["bias", "filter"]
+)
+def test_what_an_exporter_repeats_is_written_out(build: Callable[[Draw], Graph]) -> None:
+    """More is known of a filter, or of a bias of zeros, that is a constant."""
+    result, trace = Pipeline([FoldConstants()]).run(build(Draw(dyadic=True)))
+    assert trace.applications
+    assert not any(isinstance(result.op(node), Expand) for node in result.compute_nodes())
+
+
+def test_taps_of_tiles_that_are_turned_twice_stay() -> None:
+    """Of images that are convolved along either axis before they are put side by side."""
+    b, draw = GraphBuilder("g", opset=17), Draw(dyadic=True)
+    x = b.input("x", shape=("N", 128, 9, 9))
+    weights = [
+        b.add(Expand(), b.constant(draw.weight(1, 1, *kernel)), b.constant(np.array([128, 1, *kernel])))
+        for kernel in ((3, 1), (1, 3))
+    ]
+    first = b.add(Conv.of(2, group=128, strides=(3, 1)), x, weights[0])
+    columns = [b.add(Conv.of(2, group=128, strides=(1, 3)), first, weights[1]) for _ in range(2)]
+    b.output(b.add(Concat(axis=1), *columns), name="y")
+    assert not Pipeline([FoldConstants()]).run(b.build())[1].applications
