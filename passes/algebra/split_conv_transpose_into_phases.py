@@ -23,6 +23,7 @@ from convgraph.ir.graph import Graph
 from convgraph.ir.ops import Op
 from convgraph.passes.algebra.constant_weight import constant_weight
 from convgraph.passes.algebra.transposed import (
+    BEFORE_IT_IS_SPELLED,
     MOST_PARTS,
     LowersConvTranspose,
     TransposedConv,
@@ -38,14 +39,7 @@ class SplitConvTransposeIntoPhases(LowersConvTranspose, PricedRewrite[Transposed
     """Compute each phase of a transposed convolution by a convolution of its own."""
 
     name: ClassVar[str] = "split-conv-transpose-into-phases"
-    after: ClassVar[tuple[str, ...]] = (
-        "fold-batchnorm-into-conv",
-        "fold-channel-order-into-conv",
-        "fold-scale-into-conv",
-        "fold-shift-into-conv",
-        "fuse-activation-into-conv",
-        "lower-interpolating-conv-transpose-to-resize",
-    )
+    after: ClassVar[tuple[str, ...]] = BEFORE_IT_IS_SPELLED
     lowers: ClassVar[tuple[type[Op], ...]] = ()  # on request, lower-conv-transpose-to-sub-pixel does
     measure: ClassVar[Measure] = staticmethod(target_cost)
 

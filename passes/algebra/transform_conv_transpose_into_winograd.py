@@ -26,7 +26,7 @@ from convgraph.passes.algebra.into_winograd import IntoWinograd, TiledConv, bias
 from convgraph.passes.algebra.outer_taps import known_pads
 from convgraph.passes.algebra.sum_kernels_at_load import taps_moved
 from convgraph.passes.algebra.tiles import Along, Enlarging, Tile, enlarging_tiles
-from convgraph.passes.algebra.transposed import transposed
+from convgraph.passes.algebra.transposed import BEFORE_IT_IS_SPELLED, transposed
 from convgraph.passes.algebra.winograd import Kernels
 from convgraph.passes.rewrite import requirement
 
@@ -43,14 +43,7 @@ class TransformConvTransposeIntoWinograd(IntoWinograd):
 
     name: ClassVar[str] = "transform-conv-transpose-into-winograd"
     roots: ClassVar[tuple[type[Op], ...]] = (ConvTranspose,)
-    after: ClassVar[tuple[str, ...]] = (
-        "fold-batchnorm-into-conv",
-        "fold-channel-order-into-conv",
-        "fold-scale-into-conv",
-        "fold-shift-into-conv",
-        "fuse-activation-into-conv",
-        "lower-interpolating-conv-transpose-to-resize",
-    )
+    after: ClassVar[tuple[str, ...]] = BEFORE_IT_IS_SPELLED
 
     def margin(self, match: TiledConv) -> float:
         """What it has to save: less than a convolution, which passes over memory less often."""

@@ -21,6 +21,16 @@ from convgraph.passes.rewrite import Measure, Rewrite, requirement
 MOST_PARTS = 16  # convolutions in the place of one
 _FURTHEST = 4096  # pixels: strides and dilations beyond, in a damaged model, would be spelled tap by tap
 
+BEFORE_IT_IS_SPELLED = (
+    "fold-batchnorm-into-conv",
+    "fold-channel-order-into-conv",
+    "fold-scale-into-conv",
+    "fold-shift-into-conv",
+    "fuse-activation-into-conv",
+    "lower-interpolating-conv-transpose-to-resize",
+)
+"""What a transposed convolution has to meet as one operation: rewrites that spell it come after these."""
+
 Made = dict[tuple[Conv, tuple[int, ...], bytes], Value]
 """The results of convolutions, by the operation and its weight."""
 
